@@ -1,0 +1,82 @@
+"""What can happen to a peer. A driver hands these to `Peer.handle`, one at a time."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossip.contacts import Contact, PeerId
+
+
+class Timer(Enum):
+    """The timers a peer owns. Each is armed at most once at any time."""
+
+    CYCLE = "cycle"
+    SHUFFLE = "shuffle"
+    JOIN = "join"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The driver is ready to carry out actions. The first event a peer gets, and only once.
+
+    Args:
+        bootstrap: peers to join by; they carry no authority and may be empty.
+        remembered: peers known from an earlier life.
+        neighbours: a fixed topology. When given, peer sampling is off and only these are used.
+    """
+
+    bootstrap: tuple[Contact, ...] = ()
+    remembered: tuple[Contact, ...] = ()
+    neighbours: tuple[Contact, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A whole frame arrived. `sender` is authenticated by the driver; `frame` is untrusted."""
+
+    sender: PeerId
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer that was set has come due."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The training asked for by `Train(cycle, …)` is complete.
+
+    Args:
+        cycle: the cycle given in the `Train` action.
+        delta: trained vector minus the vector given, float32 `(dim,)`; None where there was
+            nothing to train on. It is added to the peer's present vector, so merges that
+            happened meanwhile are kept.
+        updates: local training steps taken; 0 with a delta of None.
+        loss: mean training loss over these steps (natural-log units); NaN without steps.
+    """
+
+    cycle: int
+    delta: NDArray[np.float32] | None
+    updates: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLost:
+    """A send failed or a connection ended. Everything queued for that peer is gone."""
+
+    peer: PeerId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Leave the mesh politely. The last event a peer gets."""
+
+
+Event = Start | Received | TimerFired | Trained | PeerLost | Stop

@@ -1,0 +1,61 @@
+"""What the rest of Hedgerow knows of a model: a flat vector and a function that trains a stack.
+
+A learner has no state of its own. One call trains any number of peers, so a node calls it with a
+stack of one and the World with a stack of thousands, and both get the same numbers.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_LABEL = -1
+BENIGN = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Rows to train on, one step after the other.
+
+    Args:
+        x: features, float32 `(peers, steps, rows, features)`, already scaled by each peer.
+        y: attack family, int64 `(peers, steps, rows)`: 0 is benign, 1… the families, and -1 where
+            nobody has said.
+        known: bool `(peers, families)`: the families (0 = benign) of which a peer has labelled
+            rows at all. Outputs of other families are masked out of its classification loss, so a
+            peer that never saw an attack does not unlearn it.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.int64]
+    known: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Result of training: vectors and momentum float32 `(peers, dim)`, loss float32 `(peers,)`."""
+
+    vectors: NDArray[np.float32]
+    momentum: NDArray[np.float32]
+    loss: NDArray[np.float32]
+
+
+class Learner(Protocol):
+    """Trains stacks of flat parameter vectors."""
+
+    @property
+    def dim(self) -> int:
+        """Length of the flat float32 vector."""
+
+    @property
+    def shape(self) -> str:
+        """Layer sizes as text; part of the fingerprint that peers compare."""
+
+    def initial(self, seed: bytes) -> NDArray[np.float32]:
+        """A fresh vector, float32 `(dim,)`; the same for the same seed."""
+
+    def train(
+        self, vectors: NDArray[np.float32], momentum: NDArray[np.float32], batches: Batches
+    ) -> Outcome:
+        """Take `batches.x.shape[1]` steps of SGD with momentum from `vectors`; inputs stay as they are."""
