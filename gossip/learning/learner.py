@@ -58,4 +58,4 @@ class Learner(Protocol):
     def train(
         self, vectors: NDArray[np.float32], momentum: NDArray[np.float32], batches: Batches
     ) -> Outcome:
-        """Take `batches.x.shape[1]` steps of SGD with momentum from `vectors`; inputs stay as they are."""
+        """Take `batches.x.shape[1]` steps of SGD with momentum; the inputs stay as they are."""

@@ -1,0 +1,120 @@
+"""A peer's settings, each with its bounds and where its default comes from."""
+
+from dataclasses import dataclass, fields
+from enum import Enum
+
+from gossip.errors import ConfigError
+
+
+class Exchange(Enum):
+    """How models are exchanged. See docs/protocol.md for the three algorithms."""
+
+    AGE = "age"  # age-weighted merge on receipt, token account (Hegedűs, Danner, Jelasity)
+    EPIDEMIC = "epidemic"  # push to s random peers, mean of what arrived (De Vos et al. 2023)
+    PAIRWISE = "pairwise"  # push-pull with one neighbour, both take the mean (Boyd et al. 2006)
+
+
+class Encoding(Enum):
+    """How a fragment's numbers travel."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    INT8 = "int8"  # one scale per fragment, stochastic rounding
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConfig:
+    """Settings of the protocol. Times are integer microseconds.
+
+    Raises:
+        ConfigError: a value is out of its bounds; the message names the key.
+    """
+
+    cycle_us: int = 10_000_000
+    """Period of training and exchange. 10 s keeps a 40 kB model near 4 kB/s a node; the Szeged
+    papers use periods from 10 s up (Hegedűs et al. 2021, section 5)."""
+
+    jitter: float = 0.1
+    """Each period is stretched or shrunk by up to this fraction, so that peers started together
+    drift apart. Our choice."""
+
+    exchange: Exchange = Exchange.AGE
+
+    fanout: int = 1
+    """Peers addressed by one push. 1 in age mode is the papers' protocol; epidemic learning wants
+    about log2 of the mesh's size (De Vos et al. 2023, section 5.2)."""
+
+    token_cost: int = 10
+    """A of the randomised token account; Danner and Jelasity (2018, section 4) recommend 10."""
+
+    token_capacity: int = 20
+    """C of the randomised token account; the same source recommends 20."""
+
+    fragments: int = 4
+    """Fixed slices of the flat vector, each with an age of its own. Our choice."""
+
+    fragments_per_push: int = 4
+    """Fragments in one push, drawn at random. All of them by default: our models are small."""
+
+    encoding: Encoding = Encoding.FLOAT32
+
+    age_max: int = 100_000
+    """A peer's age stops growing here, so weights stay responsive for ever. Our choice."""
+
+    age_lead_max: int = 1_000
+    """How far above our own age a received age may count. Bounds the weight that a lying peer
+    can claim against a trained model to (a + lead) / (2a + lead). Our choice."""
+
+    pushes_per_sender_max: int = 8
+    """Model messages accepted from one sender in one of our cycles; the rest are shed. Twice the
+    burst that an honest token account sends to one neighbour with probability 0.999."""
+
+    view_size: int = 20
+    """c of Cyclon (Voulgaris et al. 2005, section 3 uses 20 to 50)."""
+
+    shuffle_size: int = 8
+    """l of Cyclon: entries exchanged in one shuffle (the paper uses 3 to 8)."""
+
+    samplers: int = 32
+    """Min-wise samplers kept beside the view (Brahms: Bortnikov et al. 2009, section 3.2)."""
+
+    join_retry_us_min: int = 1_000_000
+    """First pause between attempts to join. Our choice."""
+
+    join_retry_us_max: int = 60_000_000
+    """Longest pause between attempts to join; a node whose bootstrap is down waits this long at
+    most before it tries again. Our choice."""
+
+    probe_cycles: int = 3
+    """Every this many shuffles, one remembered peer outside the view is tried, so that two halves
+    of a healed mesh find each other. Our choice."""
+
+    def __post_init__(self) -> None:
+        """Check every bound."""
+        bounds: dict[str, tuple[float, float]] = {
+            "cycle_us": (10_000, 86_400_000_000),
+            "jitter": (0.0, 0.5),
+            "fanout": (1, 64),
+            "token_cost": (1, 1_000),
+            "token_capacity": (self.token_cost, 10_000),
+            "fragments": (1, 256),
+            "fragments_per_push": (1, self.fragments),
+            "age_max": (1, 2**40),
+            "age_lead_max": (1, 2**40),
+            "pushes_per_sender_max": (1, 1_000),
+            "view_size": (1, 256),
+            "shuffle_size": (1, min(32, self.view_size)),
+            "samplers": (0, 256),
+            "join_retry_us_min": (1_000, self.join_retry_us_max),
+            "join_retry_us_max": (1_000, 86_400_000_000),
+            "probe_cycles": (1, 1_000_000),
+        }
+        for field in fields(self):
+            if field.name not in bounds:
+                continue
+            value = getattr(self, field.name)
+            low, high = bounds[field.name]
+            if not low <= value <= high:
+                raise ConfigError(
+                    f"{field.name} = {value} is out of range; give a value from {low} to {high}"
+                )
