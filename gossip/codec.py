@@ -1,0 +1,221 @@
+"""Frames: msgpack arrays `[protocol version, kind, fingerprint, fields…]`.
+
+`decode` gives a message or raises one `RemoteError`, whatever the bytes. Before anything is
+allocated the frame's length is capped by the caller's transport, and every length inside it here.
+"""
+
+import math
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from gossip.config import Encoding
+from gossip.contacts import (
+    ADDRESS_CHARS_MAX,
+    ADDRESSES_MAX,
+    PEER_ID_CHARS_MAX,
+    Contact,
+    PeerId,
+)
+from gossip.errors import RemoteError
+from gossip.fingerprint import DIGEST_BYTES, PROTOCOL_VERSION
+from gossip.merge import Vector
+from gossip.messages import Entry, Fragment, Leave, Message, Model, Refuse, Shuffle, ShuffleReply
+
+FRAGMENTS_MAX = 256
+ENTRIES_MAX = 32
+REASON_CHARS_MAX = 400
+FRAME_OVERHEAD_MAX = 64 * 1024
+FRAGMENT_OVERHEAD = 40  # msgpack headers, index, age, scale
+COUNTER_MAX = 2**62
+PARAMETER_MAX = 1e6  # no trained weight comes near; sums of many such stay finite
+
+_KINDS: dict[type, int] = {Model: 1, Shuffle: 2, ShuffleReply: 3, Leave: 4, Refuse: 5}
+_ENCODINGS = (Encoding.FLOAT32, Encoding.FLOAT16, Encoding.INT8)
+_DTYPES: dict[Encoding, np.dtype[Any]] = {
+    Encoding.FLOAT32: np.dtype("<f4"),
+    Encoding.FLOAT16: np.dtype("<f2"),
+    Encoding.INT8: np.dtype("i1"),
+}
+
+
+class MismatchError(RemoteError):
+    """The frame's fingerprint is not ours: another feature schema, model shape, or protocol."""
+
+
+def frame_bytes_max(dim: int) -> int:
+    """The longest frame that a peer with a model of `dim` parameters has any reason to send."""
+    return 4 * dim + FRAGMENTS_MAX * FRAGMENT_OVERHEAD + FRAME_OVERHEAD_MAX
+
+
+def encode(message: Message, digest: bytes) -> bytes:
+    """The frame for `message` from a peer whose fingerprint has this digest."""
+    head: list[object] = [PROTOCOL_VERSION, _KINDS[type(message)], digest]
+    match message:
+        case Model(fragments, answer):
+            head += [
+                [
+                    [f.index, f.age, _ENCODINGS.index(f.encoding), f.scale, f.data]
+                    for f in fragments
+                ],
+                answer,
+            ]
+        case Shuffle(addresses, entries) | ShuffleReply(addresses, entries):
+            head += [
+                list(addresses),
+                [[e.contact.peer, list(e.contact.addresses), e.age] for e in entries],
+            ]
+        case Refuse(reason):
+            head.append(reason[:REASON_CHARS_MAX])
+    return bytes(msgpack.packb(head))
+
+
+def decode(frame: bytes, digest: bytes) -> Message:
+    """The message in a frame.
+
+    A `Refuse` is decoded whatever its fingerprint, so that a refused peer learns why.
+
+    Raises:
+        MismatchError: a well-formed header with another protocol version or fingerprint.
+        RemoteError: anything else that is not exactly one message.
+    """
+    try:
+        value = msgpack.unpackb(
+            frame,
+            use_list=True,
+            raw=False,
+            max_array_len=FRAGMENTS_MAX,
+            max_map_len=0,
+            max_ext_len=0,
+            max_str_len=4 * REASON_CHARS_MAX,
+        )
+    except (ValueError, msgpack.UnpackException) as error:
+        raise RemoteError(f"not a msgpack frame: {type(error).__name__}") from None
+    version, kind, theirs, *fields = _array(value, 3, 5, "frame")
+    _integer(version, 0, 255, "protocol version")
+    _integer(kind, 0, 255, "kind")
+    if not isinstance(theirs, bytes) or len(theirs) != DIGEST_BYTES:
+        raise RemoteError(f"fingerprint is not {DIGEST_BYTES} bytes")
+    if (version != PROTOCOL_VERSION or theirs != digest) and kind != _KINDS[Refuse]:
+        raise MismatchError(
+            f"protocol version {version} and fingerprint {theirs.hex()} "
+            f"where ours are {PROTOCOL_VERSION} and {digest.hex()}"
+        )
+    return _message(kind, fields)
+
+
+def _message(kind: int, fields: list[Any]) -> Message:
+    match kind, fields:
+        case 1, [fragments, bool(answer)]:
+            parts = tuple(_fragment(f) for f in _array(fragments, 1, FRAGMENTS_MAX, "fragments"))
+            if len({f.index for f in parts}) != len(parts):
+                raise RemoteError("a fragment is given twice")
+            return Model(parts, answer)
+        case 2, [addresses, entries]:
+            return Shuffle(_addresses(addresses), _entries(entries))
+        case 3, [addresses, entries]:
+            return ShuffleReply(_addresses(addresses), _entries(entries))
+        case 4, []:
+            return Leave()
+        case 5, [reason]:
+            return Refuse(_text(reason, REASON_CHARS_MAX, "reason"))
+    raise RemoteError(f"message kind {kind} with {len(fields)} fields is unknown")
+
+
+def _fragment(value: object) -> Fragment:
+    index, age, encoding, scale, data = _array(value, 5, 5, "fragment")
+    _integer(index, 0, FRAGMENTS_MAX - 1, "fragment index")
+    _integer(age, 0, COUNTER_MAX, "age")
+    _integer(encoding, 0, len(_ENCODINGS) - 1, "encoding")
+    if not isinstance(scale, float) or not math.isfinite(scale) or scale < 0:
+        raise RemoteError("scale is not a finite number of at least 0")
+    if not isinstance(data, bytes):
+        raise RemoteError("fragment data is not bytes")
+    return Fragment(index, age, _ENCODINGS[encoding], scale, data)
+
+
+def _entries(value: object) -> tuple[Entry, ...]:
+    entries = []
+    for item in _array(value, 0, ENTRIES_MAX, "entries"):
+        peer, addresses, age = _array(item, 3, 3, "entry")
+        contact = Contact(PeerId(_text(peer, PEER_ID_CHARS_MAX, "peer id")), _addresses(addresses))
+        entries.append(Entry(contact, _integer(age, 0, COUNTER_MAX, "entry age")))
+    return tuple(entries)
+
+
+def _addresses(value: object) -> tuple[str, ...]:
+    return tuple(
+        _text(a, ADDRESS_CHARS_MAX, "address") for a in _array(value, 0, ADDRESSES_MAX, "addresses")
+    )
+
+
+def _array(value: object, low: int, high: int, what: str) -> list[Any]:
+    if not isinstance(value, list) or not low <= len(value) <= high:
+        raise RemoteError(f"{what}: not an array of {low} to {high}")
+    return value
+
+
+def _integer(value: object, low: int, high: int, what: str) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise RemoteError(f"{what} is not an integer from {low} to {high}")
+    return value
+
+
+def _text(value: object, chars_max: int, what: str) -> str:
+    """Printable ASCII only: these texts end up in logs and terminals."""
+    if not isinstance(value, str) or not 0 < len(value) <= chars_max:
+        raise RemoteError(f"{what} is not a text of 1 to {chars_max} characters")
+    if not (value.isascii() and value.isprintable()):
+        raise RemoteError(f"{what} holds characters outside printable ASCII")
+    return value
+
+
+def pack(
+    values: Vector, index: int, age: int, encoding: Encoding, rng: np.random.Generator | None
+) -> Fragment:
+    """One slice of a model as a fragment.
+
+    Args:
+        values: finite float32 `(n,)`.
+        index: the slice's number.
+        age: its age.
+        encoding: float32 is exact; float16 is rounded to nearest and clipped to ±65504; int8 has
+            a step of max|values| / 127 and is rounded at random, so that its expectation is exact
+            (stochastic rounding as in QSGD, Alistarh et al. 2017, section 3.1).
+        rng: needed for int8 only.
+    """
+    scale = 1.0
+    if encoding is Encoding.FLOAT16:
+        values = np.clip(values, -65504, 65504)
+    elif encoding is Encoding.INT8:
+        if rng is None:
+            raise ValueError("int8 needs a generator for stochastic rounding")
+        scale = float(np.abs(values).max(initial=0.0)) / 127.0
+        steps = values / np.float32(scale) if scale > 0 else np.zeros_like(values)
+        values = np.clip(np.floor(steps + rng.random(len(steps), dtype=np.float32)), -127, 127)
+    return Fragment(index, age, encoding, scale, values.astype(_DTYPES[encoding]).tobytes())
+
+
+def unpack(fragment: Fragment, length: int) -> Vector:
+    """The float32 `(length,)` values of a fragment.
+
+    Raises:
+        RemoteError: its size does not fit, or a value is not finite or beyond ±1e6.
+    """
+    dtype = _DTYPES[fragment.encoding]
+    if len(fragment.data) != length * dtype.itemsize:
+        raise RemoteError(
+            f"fragment {fragment.index} has {len(fragment.data)} bytes, "
+            f"expected {length * dtype.itemsize}"
+        )
+    if fragment.encoding is Encoding.INT8 and fragment.scale > PARAMETER_MAX / 127:
+        raise RemoteError(f"fragment {fragment.index} has a scale beyond any model's")
+    values: Vector = np.frombuffer(fragment.data, dtype=dtype).astype(np.float32)
+    if fragment.encoding is Encoding.INT8:
+        values *= np.float32(fragment.scale)
+    if not (np.abs(values) <= PARAMETER_MAX).all():  # NaN compares false
+        raise RemoteError(
+            f"fragment {fragment.index} holds a value that is not finite or too large"
+        )
+    return values

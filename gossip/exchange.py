@@ -1,0 +1,212 @@
+"""When to send a model, and what to do with one that arrives.
+
+Three published algorithms behind one interface. None of them waits for anybody: a peer sends when
+its own clock says so and merges whatever has come by then.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from gossip import tokens
+from gossip.config import Exchange, PeerConfig
+from gossip.contacts import PeerId
+from gossip.merge import Vector, age_weighted, mean_with_arrived, midpoint
+from gossip.model import LocalModel, Values
+
+ARRIVED_MAX = 64
+"""Models that count in one cycle. Honest peers send s = log2 n of them, far fewer than 64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows from an arrived model.
+
+    Args:
+        merged: fragments merged now.
+        pushes: how many models to push to random neighbours now.
+        shed: why the model was ignored, if it was.
+    """
+
+    merged: int = 0
+    pushes: int = 0
+    shed: str = ""
+
+
+class Strategy(ABC):
+    """One way to exchange models."""
+
+    def __init__(self, config: PeerConfig, model: LocalModel) -> None:
+        self.config = config
+        self.model = model
+
+    @abstractmethod
+    def on_cycle(self, coin: float) -> int:
+        """A cycle begins; pushes to make now. `coin` is uniform in [0, 1)."""
+
+    @abstractmethod
+    def on_trained(self) -> int:
+        """This cycle's training is over, or there was none; pushes to make now."""
+
+    @abstractmethod
+    def on_model(
+        self, sender: PeerId, values: Values, coin: float, *, wants_answer: bool
+    ) -> Verdict:
+        """A well-formed model arrived."""
+
+    @property
+    def asks_for_answer(self) -> bool:
+        """Whether a push asks the receiver for its model in return."""
+        return False
+
+    @abstractmethod
+    def on_pushed(self, to: PeerId) -> None:
+        """A model was sent to this peer because the strategy asked for it."""
+
+
+@final
+class AgeWeighted(Strategy):
+    """Push, merge on receipt, flow control by tokens.
+
+    Hegedűs, Danner, Jelasity, "Decentralized learning works" (JPDC 2021), algorithms 2 and 4;
+    tokens after Danner and Jelasity (ICDCS 2018). One account serves all fragments, because our
+    pushes carry all of them by default, where the paper keeps one account for each.
+    """
+
+    def __init__(self, config: PeerConfig, model: LocalModel) -> None:
+        super().__init__(config, model)
+        # The paper starts at 0, which would keep a fresh mesh silent for A cycles.
+        self._tokens = config.token_cost
+
+    def on_cycle(self, coin: float) -> int:
+        """Push unasked if the account is full enough, else earn a token."""
+        cost, capacity = self.config.token_cost, self.config.token_capacity
+        if coin < tokens.proactive(self._tokens, cost, capacity):
+            return self.config.fanout
+        self._tokens = min(self._tokens + 1, capacity)
+        return 0
+
+    def on_trained(self) -> int:
+        """No push: the account decides when."""
+        return 0
+
+    def on_pushed(self, to: PeerId) -> None:
+        """Nothing to remember."""
+
+    def on_model(
+        self, sender: PeerId, values: Values, coin: float, *, wants_answer: bool
+    ) -> Verdict:
+        """Merge at once; spend tokens if it was news."""
+        useful = False
+        for index, (vector, claimed) in values.items():
+            age = self.model.cap(index, claimed)
+            useful = useful or age >= self.model.ages[index]
+            merged, _ = age_weighted(self.model.own(index), self.model.ages[index], vector, age)
+            self.model.merge(index, merged, age)
+        pushes = tokens.reactive(self._tokens, self.config.token_cost, coin, useful=useful)
+        self._tokens -= pushes
+        return Verdict(merged=len(values), pushes=pushes)
+
+
+@final
+class Epidemic(Strategy):
+    """Epidemic learning, local variant (De Vos et al., NeurIPS 2023, algorithm 1).
+
+    Train, push to s random peers, and at the end of the cycle take the mean of one's own model
+    and what arrived. Sums are kept, not models, so memory does not grow with the number of senders.
+    """
+
+    def __init__(self, config: PeerConfig, model: LocalModel) -> None:
+        super().__init__(config, model)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._sum = np.zeros_like(self.model.vector)
+        self._count = np.zeros(len(self.model.slices), np.int64)
+        self._age = np.zeros(len(self.model.slices), np.int64)
+        self._senders: dict[PeerId, None] = {}
+
+    def on_cycle(self, coin: float) -> int:
+        """Close the cycle: take the mean with what arrived."""
+        for index, part in enumerate(self.model.slices):
+            if self._count[index]:
+                mean = mean_with_arrived(self.model.own(index), self._sum[part], self._count[index])
+                self.model.merge(index, mean, int(self._age[index]))
+        if self._senders:
+            self._clear()
+        return 0
+
+    def on_trained(self) -> int:
+        """Push to s random peers."""
+        return self.config.fanout
+
+    def on_pushed(self, to: PeerId) -> None:
+        """Nothing to remember."""
+
+    def on_model(
+        self, sender: PeerId, values: Values, coin: float, *, wants_answer: bool
+    ) -> Verdict:
+        """Add to the sum of this cycle, once per sender."""
+        if sender in self._senders:
+            return Verdict(shed="a second model from one peer in one cycle")
+        if len(self._senders) >= ARRIVED_MAX:
+            return Verdict(shed=f"more than {ARRIVED_MAX} models in one cycle")
+        self._senders[sender] = None
+        for index, (vector, claimed) in values.items():
+            self._sum[self.model.slices[index]] += vector
+            self._count[index] += 1
+            self._age[index] = max(self._age[index], self.model.cap(index, claimed))
+        return Verdict(merged=len(values))
+
+
+@final
+class Pairwise(Strategy):
+    """Push-pull: after training, one neighbour and we both take the mean of our two models.
+
+    Boyd et al., "Randomized gossip algorithms" (2006); asynchronous as AD-PSGD (Lian et al. 2018),
+    so the two means may differ by what each learnt while messages were under way.
+    """
+
+    def __init__(self, config: PeerConfig, model: LocalModel) -> None:
+        super().__init__(config, model)
+        self._asked: dict[PeerId, None] = {}
+
+    @property
+    def asks_for_answer(self) -> bool:
+        """Always."""
+        return True
+
+    def on_cycle(self, coin: float) -> int:
+        """No push: training comes first."""
+        return 0
+
+    def on_trained(self) -> int:
+        """Forget stale questions and ask anew."""
+        self._asked.clear()  # an answer that took a whole cycle is stale
+        return self.config.fanout
+
+    def on_pushed(self, to: PeerId) -> None:
+        """Expect an answer from this peer."""
+        self._asked[to] = None
+
+    def on_model(
+        self, sender: PeerId, values: Values, coin: float, *, wants_answer: bool
+    ) -> Verdict:
+        """Take the mean, if it is a question or an answer that we wait for."""
+        if not wants_answer and sender not in self._asked:
+            return Verdict(shed="an answer that nobody is waiting for")
+        if not wants_answer:
+            del self._asked[sender]
+        for index, (vector, claimed) in values.items():
+            merged: Vector = midpoint(self.model.own(index), vector)
+            self.model.merge(index, merged, self.model.cap(index, claimed))
+        return Verdict(merged=len(values))
+
+
+STRATEGIES: dict[Exchange, type[AgeWeighted | Epidemic | Pairwise]] = {
+    Exchange.AGE: AgeWeighted,
+    Exchange.EPIDEMIC: Epidemic,
+    Exchange.PAIRWISE: Pairwise,
+}

@@ -1,0 +1,358 @@
+"""The protocol: events in, actions out. No I/O, no clock, no hidden randomness.
+
+    Start ─┬─ JOIN timer ──── ask bootstrap and remembered peers until somebody answers
+           ├─ SHUFFLE timer ─ exchange view entries (gossip.membership)
+           └─ CYCLE timer ─── ask for training, push the model (gossip.exchange)
+    Received ─ decode ─ fingerprint ─ merge │ answer │ refuse │ report a fault
+    Stop ──── say good-bye
+
+Invariant, whatever arrives in whatever order: the vector is finite and ages never decrease; the
+view is bounded and holds neither us nor anybody twice; each timer is armed at most once; the only
+answer to a bad frame is a report and a disconnection.
+"""
+
+from dataclasses import replace
+
+from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Topic, Train
+from gossip.codec import MismatchError, decode, encode
+from gossip.config import PeerConfig
+from gossip.contacts import Contact, PeerId
+from gossip.draws import Purpose, choose, fraction
+from gossip.errors import RemoteError
+from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
+from gossip.exchange import STRATEGIES
+from gossip.fingerprint import Fingerprint
+from gossip.membership import Membership
+from gossip.merge import Ages, Vector
+from gossip.messages import Leave, Message, Model, Refuse, Shuffle, ShuffleReply
+from gossip.model import LocalModel
+
+FAREWELLS_MAX = 16
+STRANGERS_MAX = 256
+"""Senders counted in one cycle, and refused peers kept in mind; the oldest are forgotten first."""
+
+REFUSED_CYCLES = 30
+DOWN_CYCLES = 3
+"""Cycles for which a refused peer is ignored, and a lost neighbour of a fixed topology spared."""
+
+
+class Peer:
+    """One participant of the mesh.
+
+    Args:
+        config: protocol settings.
+        me: own identity and the addresses told to others.
+        seed: source of every random choice; secret in a live node, at most 64 bytes.
+        fingerprint: what others must share before models are merged.
+        vector: initial model, float32 `(dim,)`, finite; copied.
+        ages: int64 `(config.fragments,)`, None for a model that has absorbed nothing.
+        cycle: cycles lived before, so that a restarted peer goes on counting.
+    """
+
+    def __init__(
+        self,
+        config: PeerConfig,
+        me: Contact,
+        seed: bytes,
+        fingerprint: Fingerprint,
+        vector: Vector,
+        ages: Ages | None = None,
+        cycle: int = 0,
+    ) -> None:
+        self.me = me
+        self._config = config
+        self._seed = seed
+        self._fingerprint = fingerprint
+        self._digest = fingerprint.digest
+        self._model = LocalModel(config, vector, ages)
+        self._strategy = STRATEGIES[config.exchange](config, self._model)
+        self._membership = Membership(config, me, seed)
+        self._cycle = cycle
+        self._serial = 0  # never repeats; indexes draws that happen at any rate within a cycle
+        self._bootstrap: tuple[Contact, ...] = ()
+        self._fixed: tuple[Contact, ...] | None = None
+        self._joining = 0
+        self._training: int | None = None
+        self._armed: dict[Timer, int] = {}
+        self._pushes_from: dict[PeerId, int] = {}
+        self._refused: dict[PeerId, int] = {}
+        self._down: dict[PeerId, int] = {}
+        self._state = "new"
+        self._out: list[Action] = []
+
+    @property
+    def vector(self) -> Vector:
+        """The model as it is now, float32 `(dim,)`; read-only."""
+        view = self._model.vector.view()
+        view.flags.writeable = False
+        return view
+
+    @property
+    def ages(self) -> Ages:
+        """Updates absorbed by each fragment, int64 `(fragments,)`; a copy."""
+        return self._model.ages.copy()
+
+    @property
+    def cycle(self) -> int:
+        """Cycles begun, including those of earlier lives."""
+        return self._cycle
+
+    @property
+    def view(self) -> tuple[Contact, ...]:
+        """Peers we may send to now: the view, or the fixed neighbours that are not down."""
+        if self._fixed is None:
+            return self._membership.view.contacts()
+        return tuple(c for c in self._fixed if c.peer not in self._down)
+
+    @property
+    def remembered(self) -> tuple[Contact, ...]:
+        """Contacts to hand to `Start` in the next life."""
+        return self._membership.remembered()
+
+    def handle(self, event: Event, now_us: int) -> list[Action]:
+        """Take one event; give what the driver must do, in order.
+
+        Args:
+            event: the first must be `Start`; everything after `Stop` is ignored.
+            now_us: the driver's clock in microseconds; never runs backwards.
+
+        Raises:
+            ValueError: the driver broke its side of the contract.
+        """
+        if self._state == "stopped":
+            return []
+        if isinstance(event, Start) != (self._state == "new"):
+            raise ValueError("Start must be the first event, and come once")
+        self._out = []
+        match event:
+            case Start():
+                self._on_start(event, now_us)
+            case TimerFired(timer):
+                self._on_timer(timer, now_us)
+            case Received(sender, frame):
+                self._on_frame(sender, frame)
+            case Trained():
+                self._on_trained(event)
+            case PeerLost(peer, reason):
+                self._lose(peer, Topic.PEER_LOST, reason)
+            case Stop():
+                self._on_stop()
+        if self._state == "running":
+            self._keep_joining(now_us)
+        return self._out
+
+    # Timers
+
+    def _on_start(self, event: Start, now_us: int) -> None:
+        self._state = "running"
+        self._bootstrap = event.bootstrap
+        self._fixed = event.neighbours
+        self._arm(Timer.CYCLE, now_us, self._period(Timer.CYCLE))
+        if self._fixed is None:
+            self._membership.remember((*event.bootstrap, *event.remembered))
+            self._arm(Timer.SHUFFLE, now_us, self._period(Timer.SHUFFLE))
+
+    def _on_timer(self, timer: Timer, now_us: int) -> None:
+        due = self._armed.pop(timer, None)
+        if due is None:
+            raise ValueError(f"timer {timer.value} fired but was not armed")
+        if timer is Timer.JOIN:
+            return  # _keep_joining does the rest
+        # From the time it was due, so that a busy driver does not stretch the period.
+        period = self._period(timer)
+        self._arm(timer, max(due, now_us - period + 1), period)
+        if timer is Timer.CYCLE:
+            self._begin_cycle()
+        else:
+            for late in self._membership.overdue():
+                self._lose(late, Topic.PEER_LOST, "did not answer a shuffle")
+            for target, question in self._membership.begin_shuffle():
+                self._send(target, question)
+
+    def _arm(self, timer: Timer, from_us: int, after_us: int) -> None:
+        self._armed[timer] = from_us + after_us
+        self._out.append(SetTimer(timer, from_us + after_us))
+
+    def _period(self, timer: Timer) -> int:
+        index = list(Timer).index(timer)
+        coin = fraction(self._seed, self.me.peer, self._tick(), Purpose.JITTER, index)
+        return int(self._config.cycle_us * (1 + self._config.jitter * (2 * coin - 1)))
+
+    def _tick(self) -> int:
+        self._serial += 1
+        return self._serial
+
+    def _keep_joining(self, now_us: int) -> None:
+        """While nobody is known, ask again and again, at growing intervals, for ever."""
+        if self._fixed is not None or Timer.JOIN in self._armed:
+            return
+        if len(self._membership.view):
+            self._joining = 0
+            return
+        targets = self._membership.candidates(self._bootstrap, self._joining)
+        if not targets:
+            return  # the first node of a mesh; others will find it
+        for target in targets:
+            self._send(target, self._membership.ask(target))
+        low, high = self._config.join_retry_us_min, self._config.join_retry_us_max
+        pause = min(high, low << min(self._joining, 32))
+        coin = fraction(self._seed, self.me.peer, self._tick(), Purpose.JOIN)
+        pause = int(pause * (0.5 + 0.5 * coin))
+        self._joining += 1
+        names = ", ".join(c.peer for c in targets)
+        self._report(
+            Topic.ISOLATED,
+            detail=f"asked {names}; next attempt in {pause / 1e6:.1f} s",
+            value=float(self._joining),
+        )
+        self._arm(Timer.JOIN, now_us, pause)
+
+    # Cycles
+
+    def _begin_cycle(self) -> None:
+        self._cycle += 1
+        self._pushes_from.clear()
+        self._refused = {p: until for p, until in self._refused.items() if until > self._cycle}
+        self._down = {p: until for p, until in self._down.items() if until > self._cycle}
+        coin = fraction(self._seed, self.me.peer, self._cycle, Purpose.TOKEN)
+        self._push(self._strategy.on_cycle(coin))
+        if self._training is None:
+            self._training = self._cycle
+            self._out.append(Train(self._cycle, self._model.vector.copy()))
+
+    def _on_trained(self, event: Trained) -> None:
+        if event.cycle != self._training:
+            raise ValueError(f"trained for cycle {event.cycle}, but {self._training} was asked for")
+        self._training = None
+        if event.delta is not None:
+            if event.delta.shape != self._model.vector.shape:
+                raise ValueError(f"a delta of shape {event.delta.shape} does not fit the model")
+            kept = self._model.add(event.delta, event.updates)
+            detail = "" if kept else "discarded: training diverged"
+            self._report(Topic.TRAINED, detail=detail, value=event.loss)
+        self._push(self._strategy.on_trained())
+
+    def _push(self, count: int) -> None:
+        if count == 0:
+            return
+        serial = self._tick()
+        targets = self._neighbours(count, serial)
+        if not targets:
+            return
+        message = self._own_model(serial, answer=self._strategy.asks_for_answer)
+        frame = encode(message, self._digest)
+        for target in targets:
+            self._out.append(Send(target, frame))
+            self._strategy.on_pushed(target.peer)
+
+    def _neighbours(self, count: int, serial: int) -> list[Contact]:
+        if self._fixed is None:
+            return self._membership.neighbours(count, serial, self._refused)
+        able = [c for c in self.view if c.peer not in self._refused]
+        return choose(able, count, self._seed, self.me.peer, serial, Purpose.NEIGHBOUR)
+
+    def _own_model(self, serial: int, *, answer: bool) -> Model:
+        count = self._config.fragments_per_push
+        return self._model.message(self._seed, self.me.peer, serial, count=count, answer=answer)
+
+    # Frames
+
+    def _on_frame(self, sender: PeerId, frame: bytes) -> None:
+        try:
+            message = decode(frame, self._digest)
+            self._on_message(sender, message)
+            if not isinstance(message, Refuse):
+                self._refused.pop(sender, None)
+        except MismatchError as error:
+            self._refuse(sender, str(error))
+        except RemoteError as error:
+            self._report(Topic.REMOTE_FAULT, sender, str(error))
+            self._out.append(Disconnect(sender, str(error)))
+
+    def _on_message(self, sender: PeerId, message: Message) -> None:
+        match message:
+            case Refuse(reason):
+                self._report(Topic.REFUSED_BY, sender, reason)
+                self._refuse(sender, "it refused us")
+            case Leave():
+                self._lose(sender, Topic.PEER_LEFT, "said good-bye")
+            case Model():
+                self._on_model(sender, message)
+            case Shuffle() | ShuffleReply() if self._fixed is not None:
+                self._report(Topic.SHED, sender, "a shuffle in a fixed topology")
+            case Shuffle():
+                knew = len(self._membership.view)
+                self._send(Contact(sender), self._membership.answer(sender, message))
+                self._greet(knew, sender)
+            case ShuffleReply():
+                knew = len(self._membership.view)
+                if not self._membership.absorb_reply(sender, message):
+                    self._report(Topic.SHED, sender, "a shuffle reply that nobody asked for")
+                self._greet(knew, sender)
+
+    def _on_model(self, sender: PeerId, message: Model) -> None:
+        values = self._model.read(message.fragments)
+        counted = self._pushes_from.get(sender, 0)
+        crowded = counted == 0 and len(self._pushes_from) >= STRANGERS_MAX
+        if crowded or counted >= self._config.pushes_per_sender_max:
+            self._report(Topic.SHED, sender, "more models in one cycle than allowed")
+            return
+        self._pushes_from[sender] = counted + 1
+        serial = self._tick()
+        # Before merging: both sides of a pairwise exchange must average the same two models.
+        answers = message.answer and self._strategy.asks_for_answer
+        own = self._own_model(serial, answer=False) if answers else None
+        coin = fraction(self._seed, self.me.peer, serial, Purpose.REACTIVE)
+        verdict = self._strategy.on_model(sender, values, coin, wants_answer=message.answer)
+        if verdict.shed:
+            self._report(Topic.SHED, sender, verdict.shed)
+            return
+        self._report(Topic.MERGED, sender, value=float(verdict.merged))
+        if own is not None:
+            self._send(Contact(sender), own)
+        self._push(verdict.pushes)
+
+    def _greet(self, knew: int, sender: PeerId) -> None:
+        if not knew and len(self._membership.view):
+            self._report(Topic.JOINED, sender)
+
+    # Peers that go
+
+    def _refuse(self, sender: PeerId, reason: str) -> None:
+        """Tell a peer once why we will not exchange with it, and forget it."""
+        if sender in self._refused:
+            return
+        if len(self._refused) >= STRANGERS_MAX:
+            del self._refused[next(iter(self._refused))]
+        self._refused[sender] = self._cycle + REFUSED_CYCLES
+        self._report(Topic.REFUSED, sender, f"{reason}; we have {self._fingerprint.text}")
+        self._send(Contact(sender), Refuse(f"it has {self._fingerprint.text}"))
+        self._membership.lose(sender)
+
+    def _lose(self, peer: PeerId, topic: Topic, reason: str) -> None:
+        if self._fixed is not None:
+            known = any(c.peer == peer for c in self._fixed) and peer not in self._down
+            if known:
+                self._down[peer] = self._cycle + DOWN_CYCLES
+        else:
+            known = self._membership.lose(peer)
+        if known:
+            self._report(topic, peer, reason)
+
+    def _on_stop(self) -> None:
+        for contact in self.view[:FAREWELLS_MAX]:
+            self._send(contact, Leave())
+        self._state = "stopped"
+        self._armed.clear()
+
+    # Output
+
+    def _send(self, to: Contact, message: Message) -> None:
+        known = self._membership.view.get(to.peer)
+        to = replace(to, addresses=to.addresses or (known.addresses if known else ()))
+        self._out.append(Send(to, encode(message, self._digest)))
+
+    def _report(
+        self, topic: Topic, peer: PeerId | None = None, detail: str = "", value: float = 0.0
+    ) -> None:
+        self._out.append(Report(topic, peer, detail, value))

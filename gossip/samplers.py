@@ -1,0 +1,107 @@
+"""Min-wise samplers: a memory of peers that repetition cannot bias.
+
+Bortnikov, Gurevich, Keidar, Kliot, Shraer, "Brahms: Byzantine resilient random membership
+sampling" (2009, section 3.2). Each slot has a secret random order of all possible peer ids and
+keeps the smallest id that it ever saw. A peer that is advertised a thousand times gains nothing
+over one seen once, so colluders who fill everybody's view still hold only their share of these
+slots. The slots outlive failures for a while, which makes them the addresses by which the halves
+of a healed partition find each other.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossip.contacts import Contact, PeerId
+from gossip.draws import Purpose, draw
+
+FAILURES_MAX = 20  # probes in vain before a slot starts afresh; our choice
+
+
+@lru_cache(maxsize=65536)
+def _key(peer: PeerId) -> int:
+    return int.from_bytes(blake2b(peer.encode(), digest_size=8).digest(), "big")
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014, figure 15): a bijection on 64 bits."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+class Samplers:
+    """A fixed number of slots, each with one contact at most."""
+
+    def __init__(self, me: PeerId, seed: bytes, slots: int) -> None:
+        self._me = me
+        self._seed = seed
+        self._restarts = slots
+        self._salts = np.array([self._salt(i) for i in range(slots)], dtype=np.uint64)
+        self._ranks = np.full(slots, np.iinfo(np.uint64).max, dtype=np.uint64)
+        self._held: list[Contact | None] = [None] * slots
+        self._failures = [0] * slots
+
+    def _salt(self, serial: int) -> int:
+        return draw(self._seed, self._me, serial, Purpose.SAMPLER)
+
+    def offer(self, contacts: Sequence[Contact]) -> None:
+        """Let every slot compare its peer with these.
+
+        Hearsay moves the addresses of a peer already held only when those held have failed.
+        """
+        contacts = [c for c in contacts if c.peer != self._me]
+        if not contacts or not len(self._salts):
+            return
+        keys = np.array([_key(c.peer) for c in contacts], dtype=np.uint64)
+        ranks = _mix(keys[:, None] ^ self._salts[None, :])
+        best = ranks.argmin(axis=0)
+        lowest = ranks[best, np.arange(len(best))]
+        for slot in np.flatnonzero(lowest <= self._ranks):
+            contact = contacts[best[slot]]
+            held = self._held[slot]
+            if held is None or held.peer != contact.peer:
+                self._held[slot] = contact
+                self._ranks[slot] = lowest[slot]
+                self._failures[slot] = 0
+            elif self._failures[slot]:
+                self._held[slot] = contact
+
+    def alive(self) -> list[Contact]:
+        """Distinct peers that have not failed since they were last heard of, in slot order."""
+        return self._distinct(failed=False)
+
+    def failed(self) -> list[Contact]:
+        """Distinct peers worth another try."""
+        return self._distinct(failed=True)
+
+    def _distinct(self, *, failed: bool) -> list[Contact]:
+        found: dict[PeerId, Contact] = {}
+        for contact, failures in zip(self._held, self._failures, strict=True):
+            if contact is not None and (failures > 0) is failed:
+                found.setdefault(contact.peer, contact)
+        return list(found.values())
+
+    def meet(self, contact: Contact) -> None:
+        """A peer spoke to us and told its addresses."""
+        self.offer([contact])
+        for slot, held in enumerate(self._held):
+            if held is not None and held.peer == contact.peer:
+                self._held[slot] = contact
+                self._failures[slot] = 0
+
+    def fail(self, peer: PeerId) -> None:
+        """A peer could not be reached. After many times its slots start afresh."""
+        for slot, contact in enumerate(self._held):
+            if contact is None or contact.peer != peer:
+                continue
+            self._failures[slot] += 1
+            if self._failures[slot] >= FAILURES_MAX:
+                self._salts[slot] = self._salt(self._restarts)
+                self._restarts += 1
+                self._ranks[slot] = np.iinfo(np.uint64).max
+                self._held[slot] = None
+                self._failures[slot] = 0
