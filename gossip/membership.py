@@ -51,14 +51,13 @@ class Membership:
     def neighbours(self, count: int, serial: int, avoid: Iterable[PeerId] = ()) -> list[Contact]:
         """`count` distinct peers to address now, or all there are."""
         me, seed = self._me.peer, self._seed
-        view = list(self.view.contacts())
-        sampled = self._samplers.alive()
+        barred = {self._me.peer, *avoid}
+        enough = count + len(barred)  # from either pool alone, were all the barred among them
         pools = [
-            choose(view, len(view), seed, me, serial, Purpose.NEIGHBOUR, 1),
-            choose(sampled, len(sampled), seed, me, serial, Purpose.NEIGHBOUR, 2),
+            choose(self.view.contacts(), enough, seed, me, serial, Purpose.NEIGHBOUR, 1),
+            choose(self._samplers.alive(), enough, seed, me, serial, Purpose.NEIGHBOUR, 2),
         ]
         taken: dict[PeerId, Contact] = {}
-        barred = {self._me.peer, *avoid}
         coin = 0
         while len(taken) < count and any(pools):
             from_samplers = fraction(seed, me, serial, Purpose.NEIGHBOUR, coin) < 0.5

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gossip.codec import pack, unpack
-from gossip.config import PeerConfig
+from gossip.config import Encoding, PeerConfig
 from gossip.draws import Purpose, choose, generator
 from gossip.errors import RemoteError
 from gossip.merge import Ages, Vector, capped_age, slices
@@ -65,11 +65,12 @@ class LocalModel:
 
     def message(self, seed: bytes, me: str, serial: int, *, count: int, answer: bool) -> Model:
         """`count` fragments, drawn at random, for the wire."""
-        indices = sorted(
-            choose(range(len(self.slices)), count, seed, me, serial, Purpose.FRAGMENTS)
-        )
+        indices = list(range(len(self.slices)))
+        if count < len(indices):
+            indices = sorted(choose(indices, count, seed, me, serial, Purpose.FRAGMENTS))
         encoding = self._config.encoding
-        rng = generator(seed, me, serial, Purpose.ROUNDING)
+        rounds = encoding is Encoding.INT8
+        rng = generator(seed, me, serial, Purpose.ROUNDING) if rounds else None
         parts = [pack(self.own(i), i, int(self.ages[i]), encoding, rng) for i in indices]
         return Model(tuple(parts), answer)
 
