@@ -1,0 +1,132 @@
+"""Every key of a table's dataclass, for the configuration reference and for example files."""
+
+import ast
+import inspect
+import json
+import textwrap
+from dataclasses import MISSING, dataclass, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from node.annotations import Example, Quantity, Range, bare, keys_of, marks, shower
+
+COLUMNS = 88
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key.
+
+    Args:
+        key: dotted; `[]` follows the name of an array of tables (`sensor[].path`).
+        type: what may be written, in words, with its bounds.
+        default: as TOML; None where the key has no default.
+        doc: the text that stands below the field in the dataclass, in one paragraph.
+        example: as TOML, for a key whose default says little; None where there is none.
+    """
+
+    key: str
+    type: str
+    default: str | None
+    doc: str
+    example: str | None
+
+
+def describe(cls: type[Any], prefix: str = "") -> list[Key]:
+    """Every key of `cls` and of the tables in it, in the order of definition."""
+    docs = _field_docs(cls)
+    found: list[Key] = []
+    for name, (field, hint) in keys_of(cls).items():
+        dotted = f"{prefix}{name}"
+        base = bare(hint)
+        items = bare(get_args(base)[0]) if get_origin(base) is tuple else None
+        if is_dataclass(base):
+            found += describe(base, f"{dotted}.")  # type: ignore[arg-type] # a class: it is a hint
+        elif is_dataclass(items):
+            found += describe(items, f"{dotted}[].")  # type: ignore[arg-type] # likewise
+        else:
+            value = field.default
+            if field.default_factory is not MISSING:
+                value = field.default_factory()
+            default = None if value is MISSING else _toml(value, _quantity(hint))
+            example = next((mark.text for mark in marks(hint) if isinstance(mark, Example)), None)
+            doc = docs.get(field.name, "")
+            found.append(Key(dotted, _words(hint), default, doc, example))
+    return found
+
+
+def example(cls: type[Any], heading: str) -> str:
+    """A TOML file with every key commented out at its default, and its meaning above it."""
+    lines = _comment(heading)
+    table = None
+    for key in describe(cls):
+        here, _, name = key.key.rpartition(".")
+        if here != table:
+            lines += [
+                "",
+                f"# [[{here[:-2]}]]" if here.endswith("[]") else f"[{here}]" if here else "",
+            ]
+            table = here
+        shown = key.default if key.default not in {None, "unset"} else key.example
+        lines += ["", *_comment(f"{key.doc} ({key.type})"), f"# {name} = {shown or '…'}"]
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(text, COLUMNS, break_on_hyphens=False)]
+
+
+def _field_docs(cls: type[Any]) -> dict[str, str]:
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(body, ast.ClassDef)  # noqa: S101 - narrows for mypy
+    docs: dict[str, str] = {}
+    for before, after in zip(body.body, body.body[1:], strict=False):
+        if (
+            isinstance(before, ast.AnnAssign)
+            and isinstance(before.target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+        ):
+            docs[before.target.id] = " ".join(str(after.value.value).split())
+    return docs
+
+
+def _quantity(hint: Any) -> Quantity | None:
+    return next((mark for mark in marks(hint) if isinstance(mark, Quantity)), None)
+
+
+def _words(hint: Any) -> str:
+    base, quantity = bare(hint), _quantity(hint)
+    plain = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path"}
+    if quantity is not None:
+        words = quantity.name.lower()
+    elif get_origin(base) is tuple:
+        words = f"array of {_words(get_args(base)[0])}"
+    elif get_origin(base) is dict:
+        words = f"table of {_words(get_args(base)[1])}"
+    elif get_origin(base) is Literal:
+        words = " | ".join(_toml(choice, None) for choice in get_args(base))
+    elif issubclass(base, Enum):
+        words = " | ".join(_toml(choice, None) for choice in base)
+    else:
+        words = plain[base]
+    for mark in marks(hint):
+        if isinstance(mark, Range):
+            show = shower(quantity)
+            what = "" if base in {int, float} else "characters " if base is str else "items "
+            words += f", {what}{show(mark.low)} to {show(mark.high)}"
+    return words
+
+
+def _toml(value: Any, quantity: Quantity | None) -> str:
+    if value is None:
+        return "unset"
+    if quantity is not None:
+        return f'"{shower(quantity)(value)}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(item, None) for item in value)}]"
+    if isinstance(value, Enum):
+        value = value.value
+    # JSON writes booleans, numbers, text and an empty table as TOML does.
+    return json.dumps(str(value) if isinstance(value, Path) else value)

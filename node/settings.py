@@ -1,0 +1,306 @@
+"""The settings of a node, as `gateway.toml` and the flags of `hedgerow up` give them.
+
+Every key's text below is its documentation; `docs/configuration.md` is checked against it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from gossip.config import Encoding, Exchange, PeerConfig
+from gossip.errors import ConfigError
+from node import multiaddrs, tables
+from node.tables import Check, Duration, Example, Range, Share, Size
+
+_PEER = PeerConfig()
+_SECOND_US = 1_000_000
+_MINUTE_US = 60 * _SECOND_US
+_DAY_US = 86_400 * _SECOND_US
+
+SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, less its closing NUL
+
+ListenAddress = Annotated[str, Check(multiaddrs.check_listen)]
+BootstrapAddress = Annotated[str, Check(multiaddrs.check_bootstrap)]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """`[node]`: who this node is and where it can be reached."""
+
+    name: Annotated[str, Range(0, 64)] = ""
+    """What this gateway is called in logs, alerts and status. Never sent to other peers. Left
+    empty, the end of its peer identity is used."""
+
+    state_dir: Path = Path("hedgerow-state")
+    """Folder for the identity, the model and everything else that outlives a restart. Made with
+    mode 0700. Only one node can use it at a time."""
+
+    listen: Annotated[tuple[ListenAddress, ...], Range(0, 4)] = ("/ip4/0.0.0.0/tcp/4001",)
+    """Addresses to accept peers on. 4001 is libp2p's customary port; 0 takes any free one. Left
+    empty, the node only dials out."""
+
+    announce: Annotated[tuple[ListenAddress, ...], Range(0, 4)] = ()
+    """Addresses that other peers are told, for a gateway behind port forwarding. Left empty, they
+    are told those it listens on."""
+
+    bootstrap: Annotated[
+        tuple[BootstrapAddress, ...],
+        Range(0, 64),
+        Example(f'["{multiaddrs.EXAMPLE_PEER}"]'),
+    ] = ()
+    """Peers to join by; any one of them that answers is enough, and none carries authority. Left
+    empty, the node waits to be joined or uses the peers that it remembers."""
+
+    psk_file: Annotated[Path | None, Example('"mesh.psk"')] = None
+    """File with a pre-shared key of 64 hexadecimal digits. Only nodes with the same key can
+    connect. It keeps meshes apart; it does not decide which peer may do what."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeshSettings:
+    """`[mesh]`: what an operator may want to change of the protocol. Defaults: PeerConfig's.
+
+    Raises:
+        ConfigError: PeerConfig refuses the values together.
+    """
+
+    cycle_us: Annotated[Duration, Range(10_000, _DAY_US)] = _PEER.cycle_us
+    """Period of training and of exchange. 10 s keeps a 40 kB model near 4 kB/s; the Szeged papers
+    use periods from 10 s up (Hegedus et al. 2021, section 5)."""
+
+    jitter: Annotated[float, Range(0.0, 0.5)] = _PEER.jitter
+    """Each period is stretched or shrunk by up to this fraction, so that peers started together
+    drift apart. Our choice."""
+
+    exchange: Exchange = _PEER.exchange
+    """How models are exchanged: age-weighted merge on receipt (Hegedus, Danner, Jelasity),
+    epidemic push (De Vos et al. 2023), or pairwise averaging (Boyd et al. 2006)."""
+
+    fanout: Annotated[int, Range(1, 64)] = _PEER.fanout
+    """Peers addressed by one push. 1 is right for age; epidemic wants about log2 of the mesh's
+    size (De Vos et al. 2023, section 5.2)."""
+
+    encoding: Encoding = _PEER.encoding
+    """How numbers travel. float16 halves the traffic, int8 quarters it with stochastic rounding.
+    Peers with different encodings understand each other."""
+
+    fragments: Annotated[int, Range(1, 256)] = _PEER.fragments
+    """Slices of the model, each with an age of its own. All peers of a mesh must agree: it is part
+    of the fingerprint that they compare. Our choice."""
+
+    fragments_per_push: Annotated[int, Range(1, 256)] = _PEER.fragments_per_push
+    """Slices in one push, drawn at random; at most `fragments`. Fewer cost less traffic and mix
+    more slowly. All of them by default: the models are small."""
+
+    token_cost: Annotated[int, Range(1, 1_000)] = _PEER.token_cost
+    """A of the randomised token account that limits pushes; Danner and Jelasity (2018, section 4)
+    recommend 10."""
+
+    token_capacity: Annotated[int, Range(1, 10_000)] = _PEER.token_capacity
+    """C of the same account, at least `token_cost`; the same source recommends 20."""
+
+    view_size: Annotated[int, Range(1, 256)] = _PEER.view_size
+    """Peers known at a time: c of Cyclon (Voulgaris et al. 2005, section 3, uses 20 to 50)."""
+
+    shuffle_size: Annotated[int, Range(1, 32)] = _PEER.shuffle_size
+    """Entries exchanged in one shuffle: l of Cyclon, at most `view_size` (the paper: 3 to 8)."""
+
+    join_retry_us_max: Annotated[Duration, Range(_SECOND_US, _DAY_US)] = _PEER.join_retry_us_max
+    """Longest pause between two attempts to join while no bootstrap peer answers. Our choice."""
+
+    def __post_init__(self) -> None:
+        """Check the values against each other, as the peer will."""
+        self.peer_config()
+
+    def peer_config(self) -> PeerConfig:
+        """The protocol's settings; what is not offered here keeps PeerConfig's default."""
+        return PeerConfig(**{f.name: getattr(self, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True)
+class SensorSettings:
+    """`[[sensor]]`: one log to read. May be repeated."""
+
+    path: Annotated[Path, Example('"/var/log/suricata/eve.json"')]
+    """The log file: Suricata's eve.json, or Zeek's conn.log as TSV or JSON."""
+
+    kind: Literal["auto", "suricata", "zeek"] = "auto"
+    """Who writes it. auto looks at the first lines."""
+
+    follow: bool = True
+    """Wait for new lines for ever, through rotation. false reads the file once."""
+
+    labels: bool = True
+    """Whether Suricata's alerts serve as weak labels. Measured: precision 0.9997 on our recordings,
+    though most flows of an attack carry none."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSettings:
+    """`[detector]`: when a flow counts as anomalous, and when flows count as one incident."""
+
+    budget: Annotated[Share, Range(1e-5, 0.2)] = 0.005
+    """False alarms that may be raised, as a share of benign flows. The threshold follows from it
+    by split conformal calibration, once 10 / budget flows were seen: 2,000 at 0.5 %."""
+
+    gap_us: Annotated[Duration, Range(_SECOND_US, _DAY_US)] = 120 * _SECOND_US
+    """An incident ends when its source was quiet for this long, by the flows' own time. Measured:
+    with 120 s, 26,730 anomalous flows of our recordings were 9 incidents."""
+
+    incident_us_max: Annotated[Duration, Range(_MINUTE_US, 7 * _DAY_US)] = 3_600 * _SECOND_US
+    """Longest incident. What goes on longer is reported again, as a new one. Our choice."""
+
+    incidents_max: Annotated[int, Range(1, 100_000)] = 1_000
+    """Incidents open at a time; the one quiet for longest makes room. Bounds memory during an
+    attack with forged sources. Our choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """`[alerts]`: where alerts go."""
+
+    path: Annotated[Path | None, Example('"/var/log/hedgerow/alerts.jsonl"')] = None
+    """File that alerts are appended to, as EVE JSON lines. Left out: alerts.jsonl in the state
+    folder."""
+
+    per_minute_max: Annotated[int, Range(1, 10_000)] = 10
+    """Alerts written in a minute; what is above is counted and summed up in one line. Our choice:
+    as many as a person can look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSettings:
+    """`[status]`: the socket that `hedgerow status` asks."""
+
+    socket: Annotated[Path | None, Example('"/run/hedgerow/status.sock"')] = None
+    """Unix socket, made with mode 0600. Left out: status.sock in the state folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`[log]`: what is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least important messages shown. debug adds tracebacks and libp2p's own messages."""
+
+    format: Literal["auto", "text", "json"] = "auto"
+    """auto is text on a terminal and JSON lines otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """`[journal]`: a record of all that the peer was told, for replay. It holds the secret seed."""
+
+    path: Annotated[Path | None, Example('"peer.journal"')] = None
+    """File to write, with mode 0600; an existing one is refused. Left out: no journal is kept."""
+
+    size_bytes_max: Annotated[Size, Range(2**16, 2**40)] = 256 * 2**20
+    """The journal ends at this size; the node goes on without it. Our choice: about an hour of 10 s
+    cycles with a 40 kB model."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """`[limits]`: bounds on what peers may use of this machine, and deadlines."""
+
+    connections_max: Annotated[int, Range(1, 10_000)] = 128
+    """Connections open at a time; more are refused. Our choice, far above the view's 20."""
+
+    streams_per_peer_max: Annotated[int, Range(1, 1_000)] = 64
+    """Streams that one peer may hold open. Measured: a peer with 500 idle ones starves all others
+    without a cap, and 64 works."""
+
+    frame_bytes_max: Annotated[Size, Range(2**12, 2**26)] = 2**20
+    """Largest frame taken from a peer. Our choice: a hundred thousand float32 parameters and
+    room."""
+
+    in_flight_bytes_max: Annotated[Size, Range(2**16, 2**32)] = 16 * 2**20
+    """Bytes of frames being sent or received at a time, over all peers. Our choice."""
+
+    inbox_max: Annotated[int, Range(8, 65_536)] = 256
+    """Events waiting for the peer; received frames over it are shed and counted. Our choice."""
+
+    dial_us_max: Annotated[Duration, Range(100_000, _MINUTE_US * 10)] = 10 * _SECOND_US
+    """Deadline for connecting to a peer; libp2p has none. 10 s worked in our experiments."""
+
+    request_us_max: Annotated[Duration, Range(100_000, _MINUTE_US * 10)] = 30 * _SECOND_US
+    """Deadline for sending a frame, and for a peer that opened a stream to finish it. 30 s worked
+    in our experiments."""
+
+    idle_us_max: Annotated[Duration, Range(_SECOND_US, _MINUTE_US * 10)] = 20 * _SECOND_US
+    """A silent connection is probed after half of this and closed after all of it. Measured: a
+    link that went down was still listed after 100 s without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a node. `load` it from a file, or `from_flags` without one.
+
+    Raises:
+        ConfigError: two settings contradict each other.
+    """
+
+    node: NodeSettings = field(default_factory=NodeSettings)
+    mesh: MeshSettings = field(default_factory=MeshSettings)
+    sensors: Annotated[tuple[SensorSettings, ...], tables.Key("sensor"), Range(0, 64)] = ()
+    detector: DetectorSettings = field(default_factory=DetectorSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    status: StatusSettings = field(default_factory=StatusSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    journal: JournalSettings = field(default_factory=JournalSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+
+    def __post_init__(self) -> None:
+        """Check what no single table can."""
+        if len(bytes(self.status_socket)) > SOCKET_PATH_BYTES_MAX:
+            raise ConfigError(
+                f"status.socket: {self.status_socket} is longer than the {SOCKET_PATH_BYTES_MAX} "
+                "bytes that a Unix socket's path may have; give a shorter one"
+            )
+        paths = [sensor.path for sensor in self.sensors]
+        twice = next((path for path in paths if paths.count(path) > 1), None)
+        if twice is not None:
+            raise ConfigError(f"sensor: {twice} is named twice; its flows would count double")
+
+    @classmethod
+    def load(cls, path: Path) -> "Settings":
+        """Read a `gateway.toml`; relative paths in it are taken from its folder.
+
+        Raises:
+            ConfigError: as `node.tables.load`.
+        """
+        return tables.load(cls, path)
+
+    @classmethod
+    def defaults(cls) -> "Settings":
+        """The settings of a node without a file; relative paths are taken from here."""
+        return tables.from_table(cls, {}, "defaults")
+
+    def with_overrides(self, values: Mapping[str, Any]) -> "Settings":
+        """A copy with dotted keys replaced, as flags do: `{"mesh.cycle": "5 s"}`.
+
+        Relative paths are taken from the working directory, as for every other command.
+
+        Raises:
+            ConfigError: as `node.tables.override`.
+        """
+        return tables.override(self, values, "command line")
+
+    @property
+    def alerts_path(self) -> Path:
+        """Where alerts go."""
+        return self.alerts.path or self.node.state_dir / "alerts.jsonl"
+
+    @property
+    def status_socket(self) -> Path:
+        """Where `hedgerow status` asks."""
+        return self.status.socket or self.node.state_dir / "status.sock"
+
+
+def example() -> str:
+    """The text of an example `gateway.toml` with every key, commented out at its default."""
+    from node.reference import example as render  # noqa: PLC0415 - reads source code; CLI only
+
+    heading = "Every setting of a Hedgerow node, at its default. Relative paths start at this file."
+    return render(Settings, heading)

@@ -1,0 +1,169 @@
+"""gateway.toml: defaults, mapping to the peer's settings, overrides, and the reference."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from gossip.config import Exchange, PeerConfig
+from gossip.errors import ConfigError
+from node import multiaddrs, settings
+from node.reference import describe
+from node.settings import MeshSettings, Settings
+
+PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "gateway.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    loaded = Settings.load(
+        write(
+            tmp_path,
+            f"""
+            [node]
+            name = "ward 3"
+            state_dir = "state"
+            listen = ["/ip4/127.0.0.1/tcp/0", "/ip6/::1/tcp/4001"]
+            bootstrap = ["/dns4/gw.example.org/tcp/4001/p2p/{PEER}"]
+            [mesh]
+            cycle = "2 s"
+            exchange = "epidemic"
+            fanout = 3
+            [[sensor]]
+            kind = "suricata"
+            path = "eve.json"
+            [[sensor]]
+            path = "/var/log/zeek/conn.log"
+            follow = false
+            [detector]
+            budget = "1 %"
+            gap = "60 s"
+            [alerts]
+            path = "out/alerts.jsonl"
+            """,
+        )
+    )
+    assert loaded.node.state_dir == tmp_path / "state"
+    assert loaded.alerts_path == tmp_path / "out/alerts.jsonl"
+    assert loaded.status_socket == tmp_path / "state/status.sock"
+    assert loaded.mesh.peer_config() == PeerConfig(
+        cycle_us=2_000_000, exchange=Exchange.EPIDEMIC, fanout=3
+    )
+    assert [sensor.path for sensor in loaded.sensors] == [
+        tmp_path / "eve.json",
+        Path("/var/log/zeek/conn.log"),
+    ]
+    assert loaded.detector.budget == 0.01
+    assert loaded.detector.gap_us == 60_000_000
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    loaded = Settings.load(write(tmp_path, ""))
+    assert loaded.mesh.peer_config() == PeerConfig()
+    assert loaded.node.state_dir == tmp_path / "hedgerow-state"
+    assert Settings.defaults().node.state_dir == Path.cwd() / "hedgerow-state"
+
+
+def test_the_example_is_the_defaults(tmp_path: Path) -> None:
+    assert Settings.load(write(tmp_path, settings.example())) == Settings.load(write(tmp_path, ""))
+
+
+def test_every_key_is_documented() -> None:
+    keys = describe(Settings)
+    assert len(keys) > 30
+    assert [key.key for key in keys if len(key.doc) < 20] == []
+    assert "sensor[].path" in {key.key for key in keys}
+
+
+def test_flags_override_the_file(tmp_path: Path) -> None:
+    loaded = Settings.load(write(tmp_path, '[mesh]\nfanout = 3\n[node]\nname = "a"'))
+    changed = loaded.with_overrides(
+        {"mesh.fanout": 2, "node.state_dir": "elsewhere", "sensor": [{"path": "eve.json"}]}
+    )
+    assert changed.mesh.fanout == 2
+    assert changed.node.name == "a"
+    assert changed.node.state_dir == Path.cwd() / "elsewhere"
+    assert changed.sensors[0].path == Path.cwd() / "eve.json"
+    with pytest.raises(ConfigError, match=r"^command line: mesh.fanout: 99 is out of range"):
+        loaded.with_overrides({"mesh.fanout": 99})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[mesh]\nview_size = 4", "mesh: shuffle_size = 8 is out of range"),
+        ("[mesh]\nfragments_per_push = 9", "mesh: fragments_per_push = 9 is out of range"),
+        (
+            "[node]\nlisten = ['/ip4/300.0.0.1/tcp/1']",
+            "node.listen[1]: '300.0.0.1' is not an /ip4/",
+        ),
+        (
+            "[node]\nbootstrap = ['/ip4/1.2.3.4/tcp/1']",
+            "node.bootstrap[1]: '/ip4/1.2.3.4/tcp/1' nam",
+        ),
+        ("[status]\nsocket = '" + "x" * 120 + "'", "status.socket: "),
+        ("[[sensor]]\npath = 'a'\n[[sensor]]\npath = './a'", "is named twice"),
+        ("[sensor]\npath = 'a'", "sensor: a table stands where [[…]] tables"),
+        ("[[sensors]]", "sensors: unknown key, did you mean 'sensor'?"),
+    ],
+)
+def test_mistakes(tmp_path: Path, text: str, expected: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError, match=f"^{path}: .*" + re.escape(expected)):
+        Settings.load(path)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(MeshSettings)])
+def test_mesh_bounds_are_within_the_peers(name: str, tmp_path: Path) -> None:
+    """What the table lets through, the peer takes: only keys that depend on others may differ."""
+    key = next(key for key in describe(MeshSettings) if name.startswith(key.key.split("_max")[0]))
+    match = re.search(r", (\S+(?: [a-z]+)?) to (\S+(?: [a-z]+)?)$", key.type)
+    if match is None or name in {"fragments_per_push", "shuffle_size", "token_cost"}:
+        return
+    extra = "shuffle_size = 1\n" if name == "view_size" else ""
+    extra += "fragments_per_push = 1\n" if name == "fragments" else ""
+    extra += "token_cost = 1\n" if name == "token_capacity" else ""
+    for value in match.groups():
+        quoted = f'"{value}"' if " " in value else value
+        loaded = Settings.load(write(tmp_path, f"[mesh]\n{extra}{key.key} = {quoted}"))
+        assert getattr(loaded.mesh, name) == getattr(loaded.mesh.peer_config(), name)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:4001", "is not a multiaddr"),
+        ("/ip4/127.0.0.1", "is not a multiaddr"),
+        ("/ip4/127.0.0.1/udp/4001", "/udp/ is not supported"),
+        ("/ip4/127.0.0.1/tcp/65536", "is not a TCP port"),
+        ("/ip4/127.0.0.1/tcp/١٢", "is not a TCP port"),
+        ("/ip4/127.0.0.1/tcp/-1", "is not a TCP port"),
+        ("/ip6/127.0.0.1/tcp/1", "is not an /ip6/ address"),
+        ("/dns4/a..b/tcp/1", "is not a host name"),
+        ("/unix/x/tcp/1", "/unix/ is not supported"),
+        ("/ip4/127.0.0.1/tcp/1/quic/x", "only /p2p/"),
+        ("/ip4/127.0.0.1/tcp/1/p2p/0OIl", "is not a peer identity"),
+        (f"/ip4/127.0.0.1/tcp/1/p2p/{PEER}", "leave /p2p/… out: /ip4/127.0.0.1/tcp/1"),
+        ("/" * 10_000, "is not a multiaddr"),
+        ("/dns4/" + "a" * 100_000 + "/tcp/1", "is not a multiaddr"),
+    ],
+)
+def test_wrong_addresses(text: str, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected) as caught:
+        multiaddrs.check_listen(text)
+    assert len(str(caught.value)) < 400
+
+
+def test_right_addresses() -> None:
+    for text in ["/ip6/fe80::1/tcp/0", "/dns/gw-1.example.org/tcp/65535", "/dns6/x/tcp/1"]:
+        assert multiaddrs.check_listen(text) == text
+        assert multiaddrs.split_peer(multiaddrs.check_bootstrap(f"{text}/p2p/{PEER}")) == (
+            text,
+            PEER,
+        )
