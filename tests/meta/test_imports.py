@@ -1,0 +1,115 @@
+"""What import-linter cannot see: function bodies, pickling calls, and what really gets loaded."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.meta.sources import PACKAGES, ROOT, imported, modules, name_of, tree
+
+PICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+def loaded_with_module(node: ast.AST) -> Iterator[str]:
+    """Names imported when a module is imported: anywhere but in function bodies."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for other in child.orelse:
+                yield from loaded_with_module(ast.Module(body=[other], type_ignores=[]))
+            continue
+        yield from imported(child)
+        yield from loaded_with_module(child)
+
+
+def pickling(source: ast.AST) -> list[str]:
+    """Where a syntax tree pickles or unpickles, knowingly or by way of numpy or torch."""
+    found = []
+    for node in ast.walk(source):
+        found += [name for name in imported(node) if name.split(".")[0] in PICKLING]
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called in {"torch.load", "torch.save"}:
+                found.append(called)
+            found += [
+                f"{called}(allow_pickle=...)"
+                for keyword in node.keywords
+                if keyword.arg == "allow_pickle"
+                and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
+            ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("import scenarios", ["scenarios"]),
+        ("def run():\n    import scenarios", []),
+        (
+            "class A:\n    import scenarios\n    def f(self):\n        import topologies",
+            ["scenarios"],
+        ),
+        ("try:\n    import scenarios\nexcept ImportError:\n    pass", ["scenarios"]),
+        ("if TYPE_CHECKING:\n    import scenarios\nelse:\n    import topologies", ["topologies"]),
+        ("async def run():\n    import scenarios", []),
+    ],
+)
+def test_imports_in_function_bodies_are_told_from_others(source: str, names: list[str]) -> None:
+    assert list(loaded_with_module(ast.parse(source))) == names
+
+
+def test_the_command_line_loads_other_rooms_only_inside_commands() -> None:
+    files = [path for path in modules("node") if name_of(path).startswith("node/cli")]
+    assert files, "node/cli.py or node/cli/ should hold the command line"
+    wrong = [
+        f"{name_of(path)} imports {name}"
+        for path in files
+        for name in loaded_with_module(tree(path))
+        if name.split(".")[0] in {"scenarios", "topologies"}
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("import pickle", 1),
+        ("def f():\n    from shelve import open", 2),
+        ("torch.load(path)", 1),
+        ("numpy.load(path, allow_pickle=True)", 1),
+        ("numpy.load(path, allow_pickle=flag)", 1),
+        ("numpy.load(path, allow_pickle=False)", 0),
+        ("import json", 0),
+    ],
+)
+def test_pickling_is_recognised(source: str, count: int) -> None:
+    assert len(pickling(ast.parse(source))) == count
+
+
+def test_nothing_is_ever_pickled() -> None:
+    wrong = {
+        name_of(path): found
+        for path in modules(*PACKAGES, "tests", "benchmarks")
+        if (found := pickling(tree(path)))
+    }
+    assert not wrong
+
+
+def test_the_protocol_runs_without_torch_trio_or_libp2p() -> None:
+    """A process that detects in numpy alone must not pay for torch's hundreds of megabytes."""
+    names = [
+        name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for path in modules("gossip")
+        if name_of(path) != "gossip/learning/detector.py"
+    ]
+    program = (
+        "import importlib, sys\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "print(*sorted({'torch', 'trio', 'libp2p', 'networkx'} & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
