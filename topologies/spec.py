@@ -64,6 +64,11 @@ class Kind:
     keys: Mapping[str, Key]
     random: bool = False
 
+    @property
+    def bare(self) -> bool:
+        """Whether the first value is best written without its key, as in the example."""
+        return "=" not in self.example.partition(",")[0]
+
 
 # The defaults for small-world are Watts and Strogatz's own picture (Nature 393, 1998, figure 1: few
 # links, some rewired); those for clustered are two links a pair, so that no single cable cuts it.
@@ -144,10 +149,13 @@ class Spec:
     path: str = ""
 
     def __str__(self) -> str:
-        """The spec in full, all keys named; parsing it again gives an equal spec."""
+        """The spec with defaults filled in; parsing it again gives an equal spec."""
         if self.kind == FILE:
             return f"{FILE}:{self.path}"
-        return f"{self.kind}:" + ",".join(f"{k}={_text(v)}" for k, v in self.values.items())
+        parts = [f"{key}={_text(value)}" for key, value in self.values.items()]
+        if KINDS[self.kind].bare:
+            parts[0] = parts[0].partition("=")[2]
+        return f"{self.kind}:{','.join(parts)}"
 
     def whole(self, key: str) -> int:
         """The value of a `Whole` key."""
