@@ -31,6 +31,21 @@ class Batches:
     y: NDArray[np.int64]
     known: NDArray[np.bool_]
 
+    def check(self, peers: int) -> None:
+        """Refuse arrays that do not fit each other or a stack of `peers` vectors.
+
+        Raises:
+            ValueError: the shapes do not match, or there is no step or no row.
+        """
+        if self.x.ndim != 4 or self.y.ndim != 3 or self.known.ndim != 2:
+            raise ValueError("batches need x (p, s, r, f), y (p, s, r) and known (p, families)")
+        if self.x.shape[:3] != self.y.shape or min(self.x.shape[1:]) < 1:
+            raise ValueError(f"rows {self.x.shape} do not fit labels {self.y.shape}")
+        if not len(self.x) == len(self.known) == peers:
+            raise ValueError(
+                f"{peers} vectors need as many batches; got {len(self.x)} and {len(self.known)}"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -47,6 +62,13 @@ class Learner(Protocol):
     @property
     def dim(self) -> int:
         """Length of the flat float32 vector."""
+
+    @property
+    def shared(self) -> int:
+        """How many of the vector's first numbers peers merge; the others stay local.
+
+        What describes one site's own traffic is better left alone: see `DetectorShape`.
+        """
 
     @property
     def shape(self) -> str:

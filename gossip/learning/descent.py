@@ -1,0 +1,28 @@
+"""How learners step; plain numbers, so that no caller needs torch for them."""
+
+from dataclasses import dataclass
+
+from gossip.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """Plain SGD with momentum: `m <- momentum * m + g`, `w <- w - rate * m`.
+
+    Args:
+        rate: learning rate.
+        momentum: in [0, 1).
+        clip: a peer's gradient longer than this (Euclidean norm) is shortened to it.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    rate: float = 0.05
+    momentum: float = 0.9
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check every number."""
+        if not (0 < self.rate < 100 and 0 <= self.momentum < 1 and self.clip > 0):
+            raise ConfigError(f"{self}: rate and clip are positive, momentum lies in [0, 1)")

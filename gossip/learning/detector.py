@@ -1,0 +1,269 @@
+"""Training of stacked models in torch: the detector and plain classifiers.
+
+The only file of Hedgerow that imports torch. Forward and backward passes are written by hand with
+`torch.bmm` over parameters stacked as `(peers, dim)`; `vmap` costs twice as much. Peers are taken
+in chunks small enough for the processor's cache, each through all of its steps before the next.
+
+A peer's result does not depend on who else is in the stack, up to the rounding of matrix products
+(1e-5 of the vector's largest number, see tests/learning/test_detector.py).
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gossip.learning.descent import Descent
+from gossip.learning.layout import Layout
+from gossip.learning.learner import BENIGN, Batches, Outcome
+from gossip.learning.shapes import DetectorShape, MLPShape
+
+Arrays = dict[str, Tensor]
+
+CHUNK_NUMBERS = 320_000
+CHUNK_PEERS_MAX = 256
+"""Parameters, and peers, trained at a time. Measured on two machines: about 32 peers of 9,834
+parameters (16 to 64 are close) and from 128 peers of 116."""
+
+
+class _Model(Protocol):
+    """What `_train` needs of a model."""
+
+    @property
+    @abstractmethod
+    def layout(self) -> Layout:
+        """Where each array lies in the flat vector."""
+
+    @abstractmethod
+    def gradients(self, w: Arrays, g: Arrays, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
+        """Write every gradient into `g` and return the loss `(peers,)`.
+
+        `w` and `g` hold views of the layout's arrays, each `(peers, *shape)`; `x`
+        `(peers, rows, features)`, `y` `(peers, rows)` and `known` `(peers, families)` are one
+        step of a `Batches`.
+        """
+
+
+def _views(layout: Layout, stack: Tensor) -> Arrays:
+    peers = stack.shape[0]
+    return {name: stack[:, place].view(peers, *shape) for name, place, shape in layout.slices()}
+
+
+def _affine(w: Arrays, name: str, a: Tensor) -> Tensor:
+    return torch.baddbmm(w[f"{name}.b"].unsqueeze(1), a, w[f"{name}.w"])
+
+
+def _affine_back(g: Arrays, name: str, a: Tensor, delta: Tensor) -> None:
+    torch.bmm(a.transpose(1, 2), delta, out=g[f"{name}.w"])
+    torch.sum(delta, 1, out=g[f"{name}.b"])
+
+
+def _through(w: Arrays, name: str, delta: Tensor) -> Tensor:
+    return torch.bmm(delta, w[f"{name}.w"].transpose(1, 2))
+
+
+def _cross_entropy(logits: Tensor, y: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Masked softmax cross entropy: loss `(peers,)` and its gradient by the logits.
+
+    The mean runs over the rows that carry a label of a known family; others weigh nothing.
+    """
+    target = y.clamp(min=0).unsqueeze(2)
+    counted = (y >= 0) & torch.gather(known, 1, target.squeeze(2))
+    share = (counted.to(logits.dtype) / counted.sum(1, keepdim=True).clamp(min=1)).unsqueeze(2)
+    # A peer that knows nothing would have only masked outputs, and a softmax of those is NaN.
+    masked = logits.masked_fill(~(known | ~known.any(1, keepdim=True)).unsqueeze(1), -torch.inf)
+    log_p = torch.log_softmax(masked, 2)
+    picked = torch.gather(log_p, 2, target)
+    loss = -(torch.where(counted.unsqueeze(2), picked, 0.0) * share).sum((1, 2))
+    delta = log_p.exp() * share
+    delta.scatter_add_(2, target, -share)
+    return loss, delta
+
+
+def _reconstruction(out: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean squared error over the rows not labelled as attacks: loss `(peers,)` and gradient."""
+    trusted = (y <= BENIGN).to(x.dtype)
+    share = (trusted / (trusted.sum(1, keepdim=True).clamp(min=1) * x.shape[2])).unsqueeze(2)
+    residual = out - x
+    delta = residual * share
+    return (residual * delta).sum((1, 2)), delta.mul_(2.0)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """The gateway's model: an autoencoder of its own traffic and a head over attack families.
+
+    Args:
+        shape: layer sizes.
+        descent: how to step.
+        reconstruction: weight of the autoencoder's loss beside the head's.
+    """
+
+    sizes: DetectorShape
+    descent: Descent = field(default_factory=Descent)
+    reconstruction: float = 1.0
+
+    @property
+    def layout(self) -> Layout:
+        """Where each array lies in the flat vector."""
+        return self.sizes.layout
+
+    @property
+    def dim(self) -> int:
+        """Length of the flat float32 vector."""
+        return self.sizes.layout.dim
+
+    @property
+    def shared(self) -> int:
+        """How many of the first numbers travel."""
+        return self.sizes.shared
+
+    @property
+    def shape(self) -> str:
+        """Layer sizes as text."""
+        return self.sizes.text
+
+    def initial(self, seed: bytes) -> NDArray[np.float32]:
+        """A fresh vector, float32 `(dim,)`."""
+        return self.sizes.initial(seed)
+
+    def train(
+        self, vectors: NDArray[np.float32], momentum: NDArray[np.float32], batches: Batches
+    ) -> Outcome:
+        """See `Learner.train`. Rows labelled as attacks do not train the autoencoder."""
+        return _train(self, self.descent, vectors, momentum, batches)
+
+    def gradients(self, w: Arrays, g: Arrays, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
+        """See `_Model.gradients`."""
+        encoded = _affine(w, "encode", x).relu_()
+        code = _affine(w, "code", encoded).tanh_()
+        decoded = _affine(w, "decode", code).relu_()
+        judged = _affine(w, "judge", encoded).relu_()
+
+        mse, by_rebuilt = _reconstruction(_affine(w, "rebuild", decoded), x, y)
+        by_rebuilt.mul_(self.reconstruction)
+        entropy, by_named = _cross_entropy(_affine(w, "name", judged), y, known)
+
+        _affine_back(g, "rebuild", decoded, by_rebuilt)
+        by_decoded = _through(w, "rebuild", by_rebuilt).mul_(decoded > 0)
+        _affine_back(g, "decode", code, by_decoded)
+        by_code = _through(w, "decode", by_decoded).mul_(1.0 - code * code)
+        _affine_back(g, "code", encoded, by_code)
+
+        _affine_back(g, "name", judged, by_named)
+        by_judged = _through(w, "name", by_named).mul_(judged > 0)
+        _affine_back(g, "judge", encoded, by_judged)
+
+        by_encoded = _through(w, "code", by_code)
+        by_encoded.add_(_through(w, "judge", by_judged)).mul_(encoded > 0)
+        _affine_back(g, "encode", x, by_encoded)
+        return mse.mul_(self.reconstruction).add_(entropy)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A plain classifier of any depth, `MLPShape((57, 2))` being logistic regression.
+
+    Args:
+        sizes: layer sizes.
+        descent: how to step.
+    """
+
+    sizes: MLPShape
+    descent: Descent = field(default_factory=Descent)
+
+    @property
+    def layout(self) -> Layout:
+        """Where each array lies in the flat vector."""
+        return self.sizes.layout
+
+    @property
+    def dim(self) -> int:
+        """Length of the flat float32 vector."""
+        return self.sizes.layout.dim
+
+    @property
+    def shared(self) -> int:
+        """How many of the first numbers travel."""
+        return self.sizes.shared
+
+    @property
+    def shape(self) -> str:
+        """Layer sizes as text."""
+        return self.sizes.text
+
+    def initial(self, seed: bytes) -> NDArray[np.float32]:
+        """A fresh vector, float32 `(dim,)`."""
+        return self.sizes.initial(seed)
+
+    def train(
+        self, vectors: NDArray[np.float32], momentum: NDArray[np.float32], batches: Batches
+    ) -> Outcome:
+        """See `Learner.train`."""
+        return _train(self, self.descent, vectors, momentum, batches)
+
+    def gradients(self, w: Arrays, g: Arrays, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
+        """See `_Model.gradients`."""
+        names = [name for name, _, _ in self.sizes.layers]
+        inputs = [x]
+        for name in names[:-1]:
+            inputs.append(_affine(w, name, inputs[-1]).relu_())
+        loss, delta = _cross_entropy(_affine(w, names[-1], inputs[-1]), y, known)
+        for name, a in zip(reversed(names), reversed(inputs), strict=True):
+            _affine_back(g, name, a, delta)
+            if a is not x:
+                delta = _through(w, name, delta).mul_(a > 0)
+        return loss
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    # torch warns of read-only arrays, which rows read from a store may well be.
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def _train_chunk(
+    model: _Model, descent: Descent, vectors: Tensor, momentum: Tensor, batches: Batches
+) -> Tensor:
+    """Train in place; returns the mean loss `(peers,)`, NaN without steps."""
+    gradient = torch.empty_like(vectors)
+    w, g = _views(model.layout, vectors), _views(model.layout, gradient)
+    x, y, known = _tensor(batches.x), _tensor(batches.y), _tensor(batches.known)
+    total = torch.zeros(vectors.shape[0])
+    for step in range(x.shape[1]):
+        total += model.gradients(w, g, x[:, step], y[:, step], known)
+        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+        gradient *= (descent.clip / norm.clamp(min=1e-12)).clamp(max=1.0)
+        momentum.mul_(descent.momentum).add_(gradient)
+        vectors.sub_(momentum, alpha=descent.rate)
+    return total / x.shape[1]
+
+
+def _train(
+    model: _Model,
+    descent: Descent,
+    vectors: NDArray[np.float32],
+    momentum: NDArray[np.float32],
+    batches: Batches,
+) -> Outcome:
+    """Train every peer, a chunk at a time.
+
+    A peer whose numbers overflow keeps the vector it came with; its momentum starts from zero and
+    its loss is NaN.
+    """
+    batches.check(peers=vectors.shape[0])
+    torch.set_num_threads(1)
+    out = Outcome(vectors.copy(), momentum.copy(), np.empty(len(vectors), np.float32))
+    with torch.no_grad():
+        size = min(max(CHUNK_NUMBERS // vectors.shape[1], 1), CHUNK_PEERS_MAX)
+        for start in range(0, len(vectors), size):
+            part = slice(start, start + size)
+            chunk = Batches(batches.x[part], batches.y[part], batches.known[part])
+            stack, moving = _tensor(out.vectors[part]), _tensor(out.momentum[part])
+            out.loss[part] = _train_chunk(model, descent, stack, moving, chunk).numpy()
+    sound = np.isfinite(out.vectors).all(1) & np.isfinite(out.momentum).all(1)
+    out.vectors[~sound], out.momentum[~sound], out.loss[~sound] = vectors[~sound], 0.0, np.nan
+    return out

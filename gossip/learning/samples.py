@@ -1,0 +1,242 @@
+"""The rows a gateway learns from: kept apart by use, bounded, and put into training batches.
+
+Rows are kept unscaled, so that a scaler may change under them. Nothing here leaves the gateway.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossip.draws import Purpose, generator
+from gossip.errors import StateError
+from gossip.learning.learner import BENIGN, NO_LABEL, Batches
+from gossip.learning.reservoir import DrawKey, Reservoir
+from gossip.learning.scaling import Scaler
+
+
+class Role(Enum):
+    """What a row may be used for, once and for all."""
+
+    TRAIN = "train"
+    CALIBRATE = "calibrate"
+    HOLDOUT = "holdout"
+
+
+class Trust(Enum):
+    """What the caller believes of a row that nobody labelled."""
+
+    CLEAN = "clean"  # ordinary; may be trained on
+    ODD = "odd"  # scores high, and nothing else speaks against it
+    UNKNOWN = "unknown"  # seen during an alert storm, or quarantined: not evidence of anything
+
+
+@dataclass(frozen=True, slots=True)
+class SampleConfig:
+    """Bounds and recipe.
+
+    Args:
+        features: numbers in a row.
+        families: attack families, benign included.
+        train: share of rows to train on.
+        calibrate: share of rows to calibrate with; what is left is held out.
+        train_max: rows held to train on.
+        calibrate_max: rows held to calibrate with.
+        holdout_max: rows held out.
+        family_max: labelled rows held of one family to train on; as many are held out at most.
+        memory: rows of a role after which the past fades (see `Reservoir`), in multiples of the
+            role's bound.
+        rows: rows in a training step.
+        steps: training steps in a cycle.
+        attacks: share of a step's rows that are labelled attacks, where there are any.
+    """
+
+    features: int
+    families: int
+    train: float = 0.4
+    calibrate: float = 0.5
+    train_max: int = 4096
+    calibrate_max: int = 4096
+    holdout_max: int = 1024
+    family_max: int = 512
+    memory: int = 8
+    rows: int = 64
+    steps: int = 8
+    attacks: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the shares."""
+        if min(self.train, self.calibrate) <= 0 or self.train + self.calibrate > 1:
+            raise ValueError(f"shares {self.train} and {self.calibrate} must be parts of 1")
+
+
+class Samples:
+    """One gateway's rows.
+
+    Args:
+        config: bounds and recipe.
+        seed: of the draws; secret in a live node, so that nobody can place a row in a role.
+        peer: the gateway's peer id.
+    """
+
+    def __init__(self, config: SampleConfig, seed: bytes, peer: str) -> None:
+        self.config = config
+        self.unused = 0
+        self._seed = seed
+        self._peer = peer
+        bounds = {
+            Role.TRAIN: config.train_max,
+            Role.CALIBRATE: config.calibrate_max,
+            Role.HOLDOUT: config.holdout_max,
+        }
+        self._pools: dict[str, Reservoir] = {}
+        for role, capacity in bounds.items():
+            self._add_pool(role.value, capacity)
+        for family in range(config.families):
+            self._add_pool(_pool(family, Role.TRAIN), config.family_max)
+            self._add_pool(_pool(family, Role.HOLDOUT), config.family_max)
+
+    def _add_pool(self, name: str, capacity: int) -> None:
+        key = DrawKey(self._seed, self._peer, len(self._pools))
+        memory = capacity * self.config.memory
+        self._pools[name] = Reservoir(capacity, self.config.features, memory, key)
+
+    def role(self, uid: str) -> Role:
+        """The role of a flow: a keyed hash of its uid, so that repeats land in the same place."""
+        digest = blake2b(uid.encode(), digest_size=8, key=self._seed, person=b"role").digest()
+        place = int.from_bytes(digest, "big") * 2.0**-64
+        if place < self.config.train:
+            return Role.TRAIN
+        if place < self.config.train + self.config.calibrate:
+            return Role.CALIBRATE
+        return Role.HOLDOUT
+
+    def add(
+        self,
+        uid: str,
+        row: NDArray[np.float32],
+        label: int = NO_LABEL,
+        trust: Trust = Trust.CLEAN,
+    ) -> Role | None:
+        """Take a row into account.
+
+        Rows with a label go to their family, for training or held out (`calibrate` rows are
+        trained on: calibration needs benign rows as they come, not as analysts pick them). Of rows
+        without one, clean rows serve their role and unknown rows serve nothing. Odd rows are never
+        trained on, but they do calibrate: leaving out what scores high would lower the threshold,
+        which would leave out more, and so on.
+
+        Args:
+            uid: the flow's unique name.
+            row: unscaled features, `(features,)`.
+            label: family, or `NO_LABEL`.
+            trust: for rows without a label.
+
+        Returns:
+            The role it was offered to, or None where it is not used.
+
+        Raises:
+            ValueError: a label that is no family, a wrong shape, or a value that is not finite.
+        """
+        if not NO_LABEL <= label < self.config.families:
+            raise ValueError(f"label {label} is no family; there are {self.config.families}")
+        if row.shape != (self.config.features,) or not np.isfinite(row).all():
+            raise ValueError(f"a row must hold {self.config.features} finite numbers")
+        role = self.role(uid)
+        if label != NO_LABEL:
+            role = Role.HOLDOUT if role is Role.HOLDOUT else Role.TRAIN
+            self._pools[_pool(label, role)].offer(row)
+            return role
+        if trust is Trust.UNKNOWN or (trust is Trust.ODD and role is Role.TRAIN):
+            self.unused += 1
+            return None
+        self._pools[role.value].offer(row)
+        return role
+
+    def rows(self, role: Role) -> NDArray[np.float32]:
+        """Unlabelled rows of a role, unscaled float32 `(n, features)`."""
+        return self._pools[role.value].rows
+
+    def family(self, family: int, role: Role = Role.TRAIN) -> NDArray[np.float32]:
+        """Labelled rows of a family to train on or held out, unscaled float32 `(n, features)`."""
+        return self._pools[_pool(family, role)].rows
+
+    @property
+    def labelled(self) -> tuple[int, ...]:
+        """Attack families with at least one row to train on, ascending."""
+        return tuple(f for f in range(1, self.config.families) if len(self.family(f)))
+
+    def batches(self, cycle: int, scaler: Scaler) -> Batches | None:
+        """A cycle's training rows for this one peer; None where there is no benign row yet.
+
+        In each step a share `attacks` of the rows is labelled attacks, equally many of each
+        family; the others are trusted rows and rows that an analyst called benign. Trusted rows
+        count as benign, and benign rows speak against every family, also those of which this peer
+        has no rows: MEASURED.
+
+        The same seed, peer, cycle and rows give the same batches.
+        """
+        config = self.config
+        benign = np.concatenate([self.rows(Role.TRAIN), self.family(BENIGN)])
+        if not len(benign):
+            return None
+        rng = generator(self._seed, self._peer, cycle, Purpose.ROWS)
+        families = self.labelled
+        attacks = round(config.rows * config.attacks) if families else 0
+        x = np.empty((1, config.steps, config.rows, config.features), np.float32)
+        y = np.full((1, config.steps, config.rows), BENIGN, np.int64)
+        picked = rng.integers(len(benign), size=(config.steps, config.rows - attacks))
+        x[0, :, attacks:] = benign[picked]
+        for family, places in zip(families, _shares(attacks, len(families), cycle), strict=True):
+            rows = self.family(family)
+            picked = rng.integers(len(rows), size=(config.steps, len(places)))
+            x[0][:, places] = rows[picked]
+            y[0][:, places] = family
+        known = np.ones((1, config.families), np.bool_)
+        return Batches(scaler(x), y, known)
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Arrays for the store, named `pool.array`."""
+        return {
+            f"{name}.{key}": array
+            for name, pool in self._pools.items()
+            for key, array in pool.to_arrays().items()
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Become what `to_arrays` described.
+
+        Raises:
+            StateError: an array is absent or damaged. Nothing changed.
+        """
+        before = self.to_arrays()
+        try:
+            self._restore(arrays)
+        except StateError:
+            self._restore(before)
+            raise
+
+    def _restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        for name, pool in self._pools.items():
+            prefix = f"{name}."
+            pool.restore(
+                {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+            )
+
+
+def _pool(family: int, role: Role) -> str:
+    return f"family{family}.{role.value}"
+
+
+def _shares(rows: int, families: int, cycle: int) -> list[NDArray[np.int64]]:
+    """Places of a step's attack rows, one array a family, sizes differing by one at most.
+
+    Which family gets the odd row turns with the cycle.
+    """
+    if not families:
+        return []
+    order = (np.arange(rows) + cycle) % families
+    return [np.flatnonzero(order == family) for family in range(families)]

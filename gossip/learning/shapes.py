@@ -1,0 +1,148 @@
+"""Sizes of the models and their fresh parameters, in numpy alone, so that no caller needs torch.
+
+Every model here is made of dense layers; a layer called `a` owns the arrays `a.w` `(in, out)` and
+`a.b` `(out,)` of the layout.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossip.draws import Purpose, generator
+from gossip.errors import ConfigError
+from gossip.learning.layout import Layout, Shape
+
+Dense = tuple[str, int, int]
+
+
+def dense_layout(layers: tuple[Dense, ...]) -> Layout:
+    """The layout of dense layers `(name, inputs, outputs)`."""
+    arrays: list[tuple[str, Shape]] = []
+    for name, inputs, outputs in layers:
+        arrays += [(f"{name}.w", (inputs, outputs)), (f"{name}.b", (outputs,))]
+    return Layout(tuple(arrays))
+
+
+def dense_initial(layers: tuple[Dense, ...], seed: bytes) -> NDArray[np.float32]:
+    """Fresh parameters, float32 `(dim,)`: He et al. (2015) uniform weights, zero biases."""
+    layout = dense_layout(layers)
+    vector = np.zeros(layout.dim, np.float32)
+    views = layout.views(vector)
+    rng = generator(seed, "", 0, Purpose.INITIAL)
+    for name, inputs, outputs in layers:
+        bound = np.sqrt(6.0 / inputs)
+        views[f"{name}.w"][:] = rng.uniform(-bound, bound, (inputs, outputs))
+    return vector
+
+
+@dataclass(frozen=True)
+class DetectorShape:
+    """Sizes of the detector.
+
+    `x -> encode (relu) -> code (tanh) -> decode (relu) -> rebuild` is the autoencoder, and
+    `encode -> judge (relu) -> name` the head over attack families; both use `encode`.
+
+    Args:
+        features: columns of a row.
+        families: outputs of the head; family 0 is benign.
+        hidden: width of `encode` and of `decode`.
+        code: width of the bottleneck.
+        judge: width of the head's own layer.
+
+    Raises:
+        ConfigError: a size is out of bounds.
+    """
+
+    features: int
+    families: int
+    hidden: int = 64
+    code: int = 12
+    judge: int = 32
+
+    def __post_init__(self) -> None:
+        """Check every size."""
+        for name in ("features", "families", "hidden", "code", "judge"):
+            value = getattr(self, name)
+            if not 1 <= value <= 4096:
+                raise ConfigError(f"{name} = {value} is out of range; give a value from 1 to 4096")
+
+    @property
+    def layers(self) -> tuple[Dense, ...]:
+        """Every dense layer with its inputs and outputs."""
+        return (
+            ("encode", self.features, self.hidden),
+            ("judge", self.hidden, self.judge),
+            ("name", self.judge, self.families),
+            ("code", self.hidden, self.code),
+            ("decode", self.code, self.hidden),
+            ("rebuild", self.hidden, self.features),
+        )
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each array lies in the flat vector."""
+        return dense_layout(self.layers)
+
+    @property
+    def shared(self) -> int:
+        """Numbers that travel: `encode` and the head. The autoencoder's own layers stay home."""
+        places = {name: place for name, place, _ in self.layout.slices()}
+        return int(places["name.b"].stop)
+
+    @property
+    def text(self) -> str:
+        """Layer sizes for the fingerprint that peers compare."""
+        return (
+            f"detector {self.features}-{self.hidden}-{self.code}-{self.hidden}-{self.features}"
+            f" head {self.judge}-{self.families}"
+        )
+
+    def initial(self, seed: bytes) -> NDArray[np.float32]:
+        """Fresh parameters, float32 `(dim,)`; the same for the same seed."""
+        return dense_initial(self.layers, seed)
+
+
+@dataclass(frozen=True)
+class MLPShape:
+    """Sizes of a plain classifier: inputs, hidden layers (relu) if any, outputs.
+
+    Args:
+        sizes: at least two; `(57, 2)` is logistic regression.
+
+    Raises:
+        ConfigError: fewer than two sizes, or one below 1.
+    """
+
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Check the sizes."""
+        if len(self.sizes) < 2 or min(self.sizes) < 1:
+            raise ConfigError(f"layer sizes {self.sizes}: give at least two, each 1 or more")
+
+    @property
+    def layers(self) -> tuple[Dense, ...]:
+        """Every dense layer with its inputs and outputs."""
+        pairs = zip(self.sizes, self.sizes[1:], strict=False)
+        return tuple((f"layer{i}", a, b) for i, (a, b) in enumerate(pairs))
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each array lies in the flat vector."""
+        return dense_layout(self.layers)
+
+    @property
+    def shared(self) -> int:
+        """Numbers that travel: all."""
+        return self.layout.dim
+
+    @property
+    def text(self) -> str:
+        """Layer sizes for the fingerprint that peers compare."""
+        return "mlp " + "-".join(map(str, self.sizes))
+
+    def initial(self, seed: bytes) -> NDArray[np.float32]:
+        """Fresh parameters, float32 `(dim,)`; the same for the same seed."""
+        return dense_initial(self.layers, seed)

@@ -1,0 +1,234 @@
+"""Hand-written training: against autograd, against numpy, one peer against many."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from gossip.learning import detector as module
+from gossip.learning.descent import Descent
+from gossip.learning.detector import Classifier, Detector
+from gossip.learning.learner import Batches, Learner
+from gossip.learning.reference import ReferenceClassifier
+from gossip.learning.shapes import DetectorShape, MLPShape
+
+FEATURES, FAMILIES = 6, 4
+TOLERANCE = 1e-5  # of the largest number: what the order of sums in a product may change
+
+DETECTOR = Detector(DetectorShape(FEATURES, FAMILIES, hidden=7, code=3, judge=5), Descent(0.1))
+CLASSIFIER = Classifier(MLPShape((FEATURES, 5, FAMILIES)), Descent(0.1))
+LOGISTIC = Classifier(MLPShape((FEATURES, FAMILIES)), Descent(0.1))
+MODELS = [DETECTOR, CLASSIFIER, LOGISTIC]
+
+
+def some_batches(peers: int, steps: int = 4, rows: int = 9, seed: int = 1) -> Batches:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(peers, steps, rows, FEATURES)).astype(np.float32)
+    y = rng.integers(-1, FAMILIES, (peers, steps, rows))
+    known = rng.random((peers, FAMILIES)) < 0.7
+    known[0], known[-1] = False, True
+    return Batches(x, y, known)
+
+
+def stack_of(model: Learner, peers: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    vectors = np.stack([model.initial(bytes([i % 256, i // 256])) for i in range(peers)])
+    rng = np.random.default_rng(2)
+    return vectors, (0.1 * rng.normal(size=vectors.shape)).astype(np.float32)
+
+
+def close(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
+    return bool(np.abs(a - b).max() <= TOLERANCE * max(1.0, np.abs(a).max()))
+
+
+def oracle_loss(
+    model: Detector | Classifier,
+    flat: torch.Tensor,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    known: list[bool],
+) -> torch.Tensor:
+    w = {n: flat[place].reshape(shape) for n, place, shape in model.layout.slices()}
+
+    def affine(name: str, a: torch.Tensor) -> torch.Tensor:
+        return a @ w[f"{name}.w"] + w[f"{name}.b"]
+
+    loss = torch.zeros((), dtype=flat.dtype)
+    if isinstance(model, Detector):
+        encoded = torch.relu(affine("encode", x))
+        rebuilt = affine(
+            "rebuild", torch.relu(affine("decode", torch.tanh(affine("code", encoded))))
+        )
+        trusted = y <= 0
+        if trusted.any():
+            loss = loss + model.reconstruction * ((rebuilt - x)[trusted] ** 2).mean()
+        logits = affine("name", torch.relu(affine("judge", encoded)))
+    else:
+        logits = x
+        names = [name for name, _, _ in model.sizes.layers]
+        for name in names:
+            logits = affine(name, logits)
+            logits = torch.relu(logits) if name != names[-1] else logits
+    columns = [f for f in range(FAMILIES) if known[f]]
+    rows = [i for i in range(len(y)) if int(y[i]) in columns]
+    if rows:
+        target = torch.tensor([columns.index(int(y[i])) for i in rows])
+        loss = loss + torch.nn.functional.cross_entropy(logits[rows][:, columns], target)
+    return loss
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_gradients_are_those_of_autograd(model: Detector | Classifier) -> None:
+    peers = 3
+    batches = some_batches(peers)
+    vectors = torch.from_numpy(stack_of(model, peers)[0]).double()
+    gradient = torch.empty_like(vectors)
+    x, y = torch.from_numpy(batches.x).double(), torch.from_numpy(batches.y)
+    known = torch.from_numpy(batches.known)
+    loss = model.gradients(
+        module._views(model.layout, vectors),
+        module._views(model.layout, gradient),
+        x[:, 0],
+        y[:, 0],
+        known,
+    )
+    for peer in range(peers):
+        flat = vectors[peer].clone().requires_grad_(True)
+        expected = oracle_loss(model, flat, x[peer, 0], y[peer, 0], batches.known[peer].tolist())
+        assert loss[peer].item() == pytest.approx(expected.item(), abs=1e-12)
+        if expected.requires_grad:
+            (by_hand,) = torch.autograd.grad(expected, flat)
+            assert torch.allclose(gradient[peer], by_hand, atol=1e-12)
+        else:
+            assert not gradient[peer].any()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_peer_does_not_feel_who_else_is_in_the_stack(
+    model: Detector | Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHUNK_NUMBERS", 5 * model.dim)  # chunks of 5: boundaries at 5, 10
+    peers = 12
+    batches = some_batches(peers)
+    vectors, momentum = stack_of(model, peers)
+    together = model.train(vectors, momentum, batches)
+    for i in range(peers):
+        one = Batches(batches.x[i : i + 1], batches.y[i : i + 1], batches.known[i : i + 1])
+        alone = model.train(vectors[i : i + 1], momentum[i : i + 1], one)
+        assert close(alone.vectors[0], together.vectors[i])
+        assert close(alone.momentum[0], together.momentum[i])
+        assert alone.loss[0] == pytest.approx(together.loss[i], rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("sizes", [(FEATURES, FAMILIES), (FEATURES, 5, FAMILIES)])
+def test_torch_trains_as_the_numpy_reference_does(sizes: tuple[int, ...]) -> None:
+    descent = Descent(0.1, 0.9, 0.5)
+    batches = some_batches(4)
+    model, reference = (
+        Classifier(MLPShape(sizes), descent),
+        ReferenceClassifier(MLPShape(sizes), descent),
+    )
+    assert (model.dim, model.shared, model.shape) == (
+        reference.dim,
+        reference.shared,
+        reference.shape,
+    )
+    vectors, momentum = stack_of(model, 4)
+    ours, theirs = (
+        model.train(vectors, momentum, batches),
+        reference.train(vectors, momentum, batches),
+    )
+    assert close(ours.vectors, theirs.vectors)
+    assert close(ours.momentum, theirs.momentum)
+    assert np.allclose(ours.loss, theirs.loss, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("model", [*MODELS, ReferenceClassifier(MLPShape((FEATURES, FAMILIES)))])
+def test_the_inputs_stay_as_they_are_and_may_be_read_only(model: Learner) -> None:
+    batches = some_batches(2)
+    vectors, momentum = stack_of(model, 2)
+    arrays = [vectors, momentum, batches.x, batches.y, batches.known]
+    before = [a.copy() for a in arrays]
+    for array in arrays:
+        array.flags.writeable = False
+    outcome = model.train(vectors, momentum, batches)
+    assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
+    assert not np.array_equal(outcome.vectors, vectors)
+    assert outcome.loss.dtype == outcome.vectors.dtype == outcome.momentum.dtype == np.float32
+
+
+def trained(
+    batches: Batches, steps: int = 60
+) -> tuple[NDArray[np.float32], NDArray[np.float32], list[float]]:
+    vectors, momentum = stack_of(DETECTOR, len(batches.x))[0], None
+    momentum, losses = np.zeros_like(vectors), []
+    for _ in range(steps):
+        outcome = DETECTOR.train(vectors, momentum, batches)
+        vectors, momentum = outcome.vectors, outcome.momentum
+        losses.append(float(outcome.loss.mean()))
+    return vectors, momentum, losses
+
+
+def test_training_lowers_the_loss_with_and_without_labels() -> None:
+    batches = some_batches(2, rows=32)
+    batches.y[0] = -1
+    _, _, losses = trained(batches)
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_attack_rows_do_not_teach_the_autoencoder() -> None:
+    batches = some_batches(1)
+    batches.y[:] = 2
+    batches.known[:] = True
+    vectors, momentum = stack_of(DETECTOR, 1)
+    outcome = DETECTOR.train(vectors, np.zeros_like(momentum), batches)
+    before, after = DETECTOR.layout.views(vectors), DETECTOR.layout.views(outcome.vectors)
+    for name in ("code.w", "decode.w", "rebuild.w", "rebuild.b"):
+        assert np.array_equal(before[name], after[name])
+    assert not np.array_equal(before["name.w"], after["name.w"])
+
+
+def test_families_that_a_peer_does_not_know_keep_their_outputs() -> None:
+    batches = some_batches(1)
+    batches.known[:] = [True, True, False, False]
+    vectors, momentum = stack_of(DETECTOR, 1)
+    outcome = DETECTOR.train(vectors, np.zeros_like(momentum), batches)
+    before, after = DETECTOR.layout.views(vectors), DETECTOR.layout.views(outcome.vectors)
+    assert np.array_equal(before["name.w"][..., 2:], after["name.w"][..., 2:])
+    assert not np.array_equal(before["name.w"][..., :2], after["name.w"][..., :2])
+
+
+def test_a_step_is_never_longer_than_the_clip() -> None:
+    model = Detector(DETECTOR.sizes, Descent(rate=1.0, momentum=0.0, clip=0.25))
+    batches = some_batches(3, steps=1)
+    batches.x[1] *= 1e4
+    vectors, momentum = stack_of(model, 3)
+    moved = model.train(vectors, momentum, batches).vectors - vectors
+    lengths = np.linalg.norm(moved, axis=1)
+    assert (lengths <= 0.25 * (1 + TOLERANCE)).all()
+    assert lengths[1] == pytest.approx(0.25, rel=1e-3)
+
+
+def test_a_peer_that_overflows_keeps_its_vector_and_harms_nobody() -> None:
+    batches = some_batches(3)
+    vectors, momentum = stack_of(DETECTOR, 3)
+    vectors[1] = 1e30
+    outcome = DETECTOR.train(vectors, momentum, batches)
+    assert np.array_equal(outcome.vectors[1], vectors[1])
+    assert not outcome.momentum[1].any()
+    assert np.isnan(outcome.loss[1])
+    assert np.isfinite(outcome.vectors[[0, 2]]).all()
+    assert np.isfinite(outcome.loss[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("model", [DETECTOR, ReferenceClassifier(MLPShape((FEATURES, FAMILIES)))])
+def test_batches_that_do_not_fit_are_refused(model: Learner) -> None:
+    vectors, momentum = stack_of(model, 2)
+    whole = some_batches(2)
+    with pytest.raises(ValueError, match="2 vectors need as many"):
+        model.train(vectors, momentum, some_batches(3))
+    with pytest.raises(ValueError, match="do not fit labels"):
+        model.train(vectors, momentum, Batches(whole.x, whole.y[:, :1], whole.known))
+    with pytest.raises(ValueError, match="do not fit labels"):
+        model.train(vectors, momentum, Batches(whole.x[:, :0], whole.y[:, :0], whole.known))
+    with pytest.raises(ValueError, match="batches need"):
+        model.train(vectors, momentum, Batches(whole.x[0], whole.y[0], whole.known))
