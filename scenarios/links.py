@@ -1,0 +1,213 @@
+"""What happens to a frame between two peers: ordered rules, and the first verdict wins.
+
+A rule looks at one crossing and either gives a verdict or lets the next rule decide. Partitions
+come first, then the rules of the scenario in the order of the file, then plain delivery.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from statistics import NormalDist
+from typing import Protocol
+
+from gossip.draws import Purpose, fraction
+
+_STANDARD_NORMAL = NormalDist()
+_SMALLEST = 2.0**-54  # half a step of `fraction`, so that a draw of 0 has a finite quantile
+_DRAWS_PER_RULE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """One frame about to leave its sender.
+
+    Args:
+        now_us: simulated time, microseconds.
+        sender: index of the sending peer.
+        receiver: index of the peer it is for.
+        size: bytes of the frame.
+        number: how many frames this sender has sent before; keys the random draws.
+    """
+
+    now_us: int
+    sender: int
+    receiver: int
+    size: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The frame arrives `after_us` later."""
+
+    after_us: int
+
+
+class Fate(Enum):
+    """Verdicts without a time."""
+
+    DROPPED = "dropped"  # it left and never arrives; nobody is told
+    UNREACHABLE = "unreachable"  # there is no way; the sender learns it as from a failed dial
+
+
+Verdict = Delivered | Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A distribution of one-way delay: constant, uniform or log-normal.
+
+    Args:
+        low_us: the constant, the lower end, or the log-normal's median.
+        high_us: the upper end; equal to `low_us` unless uniform.
+        sigma: standard deviation of the delay's natural logarithm; 0 unless log-normal.
+    """
+
+    low_us: int
+    high_us: int
+    sigma: float = 0.0
+
+    @property
+    def constant(self) -> bool:
+        """No draw is needed."""
+        return self.sigma == 0.0 and self.low_us == self.high_us
+
+    def quantile_us(self, share: float) -> int:
+        """The delay below which `share` (in [0, 1)) of all delays lie."""
+        if self.sigma:
+            normal = _STANDARD_NORMAL.inv_cdf(max(share, _SMALLEST))
+            return round(self.low_us * math.exp(self.sigma * normal))
+        return self.low_us + int(share * (self.high_us - self.low_us + 1))
+
+
+class Shared(Enum):
+    """Who shares a rule's bandwidth."""
+
+    PAIR = "pair"  # every directed pair of peers has a pipe of its own
+    SENDER = "sender"  # one pipe per sender: a gateway's uplink
+    ALL = "all"  # one pipe for everything that the rule matches: a site's only link
+
+
+def _draw(crossing: Crossing, seed: bytes, index: int, nth: int) -> float:
+    key = f"link/{crossing.sender}/{crossing.receiver}"
+    return fraction(seed, key, crossing.number, Purpose.LINK, index * _DRAWS_PER_RULE + nth)
+
+
+class Rule(Protocol):
+    """One line of the link conditions."""
+
+    def verdict(self, crossing: Crossing, seed: bytes, index: int) -> Verdict | None:
+        """The fate of the frame, or None to let the next rule decide.
+
+        `index` is the rule's place in the list; it keys the draws.
+        """
+
+
+@dataclass(slots=True)
+class Condition:
+    """A rule of the scenario file: drops, delays and limits what it matches.
+
+    Args:
+        senders: per peer, whether its frames are matched; bytes of 0 and 1.
+        receivers: the same for the peer a frame is for.
+        start_us: first moment at which the rule holds.
+        end_us: first moment at which it no longer holds.
+        drop: probability of `Fate.DROPPED`.
+        latency: one-way delay; None lets later rules decide on what was not dropped.
+        bits_per_s: bandwidth; 0 is unlimited. Needs a latency.
+        queue_bytes: bytes that may wait for the bandwidth; a frame that finds more is dropped.
+        shared: who shares the bandwidth.
+    """
+
+    senders: bytes
+    receivers: bytes
+    start_us: int
+    end_us: int
+    drop: float
+    latency: Latency | None
+    bits_per_s: int
+    queue_bytes: int
+    shared: Shared
+    _busy_until_us: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def verdict(self, crossing: Crossing, seed: bytes, index: int) -> Verdict | None:
+        """See `Rule`."""
+        if not self.senders[crossing.sender] or not self.receivers[crossing.receiver]:
+            return None
+        if not self.start_us <= crossing.now_us < self.end_us:
+            return None
+        if self.drop and _draw(crossing, seed, index, 0) < self.drop:
+            return Fate.DROPPED
+        if self.latency is None:
+            return None
+        wait_us = self._wait_us(crossing) if self.bits_per_s else 0
+        if wait_us is None:
+            return Fate.DROPPED
+        latency = self.latency
+        share = 0.0 if latency.constant else _draw(crossing, seed, index, 1)
+        return Delivered(wait_us + latency.quantile_us(share))
+
+    def _wait_us(self, crossing: Crossing) -> int | None:
+        """Time to the last bit's leaving, or None when the queue is over its bound."""
+        pipe = {
+            Shared.PAIR: (crossing.sender, crossing.receiver),
+            Shared.SENDER: (crossing.sender, -1),
+            Shared.ALL: (-1, -1),
+        }[self.shared]
+        now_us = crossing.now_us
+        free_us = max(now_us, self._busy_until_us.get(pipe, now_us))
+        waiting_bytes = (free_us - now_us) * self.bits_per_s // 8_000_000
+        if waiting_bytes > self.queue_bytes:
+            return None
+        done_us = free_us + -(-crossing.size * 8_000_000 // self.bits_per_s)
+        self._busy_until_us[pipe] = done_us
+        return done_us - now_us
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Peers of different sides cannot reach each other from `start_us` until `end_us`.
+
+    Args:
+        side: per peer, the number of its side.
+        start_us: the split, simulated microseconds.
+        end_us: the healing.
+    """
+
+    side: tuple[int, ...]
+    start_us: int
+    end_us: int
+
+    def verdict(self, crossing: Crossing, _seed: bytes, _index: int) -> Verdict | None:
+        """See `Rule`."""
+        if not self.start_us <= crossing.now_us < self.end_us:
+            return None
+        if self.side[crossing.sender] == self.side[crossing.receiver]:
+            return None
+        return Fate.UNREACHABLE
+
+
+class Links:
+    """All rules of one World.
+
+    Args:
+        rules: tried in this order.
+        otherwise: one-way delay of a frame on which no rule gave a verdict.
+        seed: of the scenario.
+    """
+
+    def __init__(self, rules: Sequence[Rule], otherwise: Latency, seed: bytes) -> None:
+        self._rules = tuple(rules)
+        self._otherwise = otherwise
+        self._seed = seed
+
+    def decide(self, crossing: Crossing) -> Verdict:
+        """The fate of one frame. Every frame is asked about once, in the order of time."""
+        for index, rule in enumerate(self._rules):
+            verdict = rule.verdict(crossing, self._seed, index)
+            if verdict is not None:
+                return verdict
+        last = self._otherwise
+        share = 0.0 if last.constant else _draw(crossing, self._seed, len(self._rules), 1)
+        return Delivered(last.quantile_us(share))

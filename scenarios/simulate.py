@@ -1,0 +1,182 @@
+"""Run a scenario in simulated time: what stands behind `hedgerow simulate`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TextIO
+
+from gossip.contacts import Contact, PeerId
+from gossip.fingerprint import Fingerprint
+from gossip.learning.learner import Learner
+from gossip.peer import Peer
+from scenarios.data import load_shards
+from scenarios.hosts import Kept, Machine
+from scenarios.measures import Sample, measure
+from scenarios.models import Judge, make_model
+from scenarios.names import peer_names
+from scenarios.plan import Plan, make_plan
+from scenarios.results import Result
+from scenarios.shards import Epochs, Shards
+from scenarios.spec import Scenario, table
+from scenarios.trace import Trace
+from scenarios.training import Postponed
+from scenarios.world import World
+
+LOOKS = 200
+"""How often at least a run looks up to report its progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come.
+
+    Args:
+        now_us: simulated time.
+        end_us: simulated time at the end.
+        up: nodes that are up.
+        cycles: begun by all peers so far.
+        wall_s: seconds since the run began.
+        sample: the latest measurement.
+    """
+
+    now_us: int
+    end_us: int
+    up: int
+    cycles: int
+    wall_s: float
+    sample: Sample | None
+
+    @property
+    def cycles_per_s(self) -> float:
+        """Peer-cycles simulated per second of real time."""
+        return self.cycles / self.wall_s if self.wall_s > 0.0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A World ready to run, and what it is measured by."""
+
+    plan: Plan
+    world: World
+    shards: Shards
+    judge: Judge
+    trainer: Postponed
+
+
+def set_up(
+    plan: Plan,
+    *,
+    postpone: bool = True,
+    lines: TextIO | None = None,
+    model: tuple[Learner, Judge] | None = None,
+    shards: Shards | None = None,
+) -> Stage:
+    """Build everything a plan asks for.
+
+    Args:
+        plan: as `make_plan` gave it; drives one World only.
+        postpone: see `Postponed`.
+        lines: takes one JSON object per event.
+        model: instead of the learner and judge that the scenario names.
+        shards: instead of the data that the scenario names.
+    """
+    scenario, seed = plan.scenario, plan.seed_bytes
+    if shards is None:
+        shards = load_shards(plan)
+    learner, judge = make_model(scenario.learning, shards) if model is None else model
+    names = peer_names(scenario.mesh.peers)
+    learning = scenario.learning
+    rows = Epochs(shards, names, learning.steps, learning.batch, seed)
+    trainer = Postponed(learner, rows, postpone=postpone)
+    initial = learner.initial(seed)
+    fingerprint = Fingerprint(shards.schema, f"{learner.shape}, {plan.config.fragments} fragments")
+
+    def spawn(index: int, life: int, kept: Kept | None) -> Machine:
+        me = Contact(PeerId(names[index]))
+        own_seed = seed + b"/%d" % life  # a peer's serial numbers start anew with each life
+        if kept is None:
+            return Peer(plan.config, me, own_seed, fingerprint, initial)
+        state = kept.vector, kept.ages, kept.cycle
+        return Peer(plan.config, me, own_seed, fingerprint, *state)
+
+    trace = Trace(lines)
+    world = World(names, spawn, trainer, plan.links(), plan.physics, plan.changes, trace)
+    return Stage(plan, world, shards, judge, trainer)
+
+
+def run_stage(stage: Stage, progress: Callable[[Progress], None] | None = None) -> Result:
+    """Run a World to its end, measuring as its scenario says."""
+    plan, world = stage.plan, stage.world
+    learning, end_us = plan.scenario.learning, plan.scenario.mesh.duration_us
+    begun = perf_counter()
+    samples: list[Sample] = []
+
+    def look() -> None:
+        if progress is not None:
+            latest = samples[-1] if samples else None
+            up, wall_s = len(world.alive()), perf_counter() - begun
+            progress(Progress(world.now_us, end_us, up, world.tally.cycles, wall_s, latest))
+
+    every_us = learning.evaluate_us or end_us
+    stride_us = max(1, end_us // LOOKS)
+    look()
+    while world.now_us < end_us:
+        next_sample_us = min(end_us, (world.now_us // every_us + 1) * every_us)
+        world.run(min(next_sample_us, world.now_us + stride_us))
+        if world.now_us == next_sample_us:
+            limit = learning.evaluate_peers
+            samples.append(measure(world, stage.shards, stage.judge, plan.seed_bytes, limit))
+        look()
+    return _result(stage, tuple(samples), perf_counter() - begun)
+
+
+def simulate(
+    scenario: Scenario,
+    seed: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    *,
+    where: str | Path = "scenario",
+    trace_lines: TextIO | None = None,
+) -> Result:
+    """Run a scenario in simulated time.
+
+    Args:
+        scenario: as `scenarios.spec.read` gives it.
+        seed: instead of the scenario's own.
+        progress: told how far the run has come, at least 200 times.
+        where: what messages call the scenario, usually its file.
+        trace_lines: takes one JSON object per event; the caller opens and closes it.
+
+    Raises:
+        ConfigError: the scenario contradicts itself. Raised before any work is done.
+    """
+    plan = make_plan(scenario, seed, str(where))
+    return run_stage(set_up(plan, lines=trace_lines), progress)
+
+
+def _result(stage: Stage, samples: tuple[Sample, ...], wall_s: float) -> Result:
+    world, plan = stage.world, stage.plan
+    tally, hosts = world.tally, world.hosts
+    spec = replace(plan.scenario, mesh=replace(plan.scenario.mesh, seed=plan.seed))
+    topics = sorted(tally.topics.items(), key=lambda item: item[0].value)
+    return Result(
+        title=plan.scenario.title,
+        seed=plan.seed,
+        spec=table(spec),
+        samples=samples,
+        bytes_sent=tuple(host.bytes_sent for host in hosts),
+        bytes_received=tuple(host.bytes_received for host in hosts),
+        topics={topic.value: count for topic, count in topics},
+        frames={
+            "delivered": tally.delivered,
+            "dropped": tally.dropped,
+            "unreachable": tally.unreachable,
+            "shed": tally.shed,
+        },
+        cycles=tally.cycles,
+        trainings=tally.trainings,
+        trace_hash=world.trace.digest,
+        trace_events=world.trace.events,
+        wall_s=wall_s,
+    )

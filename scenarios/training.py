@@ -1,0 +1,119 @@
+"""Postponed training: every `Train` waits until the first of those waiting is due to complete.
+
+Then all of them are trained in one batched call. No result is visible before its own completion
+time, and no input can change after `Train` was asked for, so nobody can tell the difference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossip.events import Trained
+from gossip.learning.learner import Batches, Learner
+
+CHUNK_PEERS = 32
+"""Peers in one call of the learner. About this many stacks of 10,000 parameters and their rows
+fit a core's cache; larger stacks were slower in our measurements (docs/simulation.md)."""
+
+
+class Rows(Protocol):
+    """Where peers' training rows come from."""
+
+    def trainable(self, peer: int) -> bool:
+        """Whether a peer has anything to train on."""
+
+    def batches(self, peers: Sequence[int], cycles: Sequence[int]) -> Batches:
+        """Rows for one training of each of these peers.
+
+        What a peer gets depends on the peer and its cycle alone, never on who else is asked for.
+        """
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One training asked for, and later its result.
+
+    Args:
+        peer: index of the peer.
+        cycle: given back in `Trained`.
+        vector: where to start, float32 `(dim,)`; dropped once trained.
+        momentum: float32 `(dim,)`; None stands for zeros. Replaced by the new one.
+        trained: the result, once there is one.
+    """
+
+    peer: int
+    cycle: int
+    vector: NDArray[np.float32] | None
+    momentum: NDArray[np.float32] | None
+    trained: Trained | None = None
+
+
+class Postponed:
+    """Jobs waiting to be trained together.
+
+    Args:
+        learner: trains stacks of vectors.
+        rows: the peers' data.
+        postpone: False trains each job alone at its completion, for comparison.
+        chunk_peers: at most this many in one call of the learner, which bounds memory.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        rows: Rows,
+        *,
+        postpone: bool = True,
+        chunk_peers: int = CHUNK_PEERS,
+    ) -> None:
+        self._learner = learner
+        self._rows = rows
+        self._postpone = postpone
+        self._chunk_peers = chunk_peers
+        self._waiting: dict[int, Job] = {}  # by peer, in order of asking
+        self.calls = 0
+
+    def ask(self, job: Job) -> None:
+        """Take on a job. A peer has at most one at any time."""
+        if self._rows.trainable(job.peer):
+            self._waiting[job.peer] = job
+        else:
+            job.vector = None
+            job.trained = Trained(job.cycle, None, 0, float("nan"))
+
+    def cancel(self, job: Job) -> None:
+        """Forget a job whose peer has gone."""
+        if self._waiting.get(job.peer) is job:
+            del self._waiting[job.peer]
+
+    def result(self, job: Job) -> Trained:
+        """The job is due: its result, training everything that waits if it has none yet."""
+        if job.trained is None:
+            due = list(self._waiting.values()) if self._postpone else [job]
+            for start in range(0, len(due), self._chunk_peers):
+                self._train(due[start : start + self._chunk_peers])
+            for done in due:
+                del self._waiting[done.peer]
+        assert job.trained is not None  # noqa: S101 - trained above; tells the type checker
+        return job.trained
+
+    def _train(self, jobs: list[Job]) -> None:
+        self.calls += 1
+        batches = self._rows.batches([job.peer for job in jobs], [job.cycle for job in jobs])
+        vectors = np.stack([job.vector for job in jobs if job.vector is not None])
+        momentum = np.zeros_like(vectors)
+        for row, job in enumerate(jobs):
+            if job.momentum is not None:
+                momentum[row] = job.momentum
+        outcome = self._learner.train(vectors, momentum, batches)
+        deltas = outcome.vectors - vectors
+        moving = np.count_nonzero(outcome.momentum, axis=1)
+        steps = int(batches.x.shape[1])
+        for row, job in enumerate(jobs):
+            job.vector = None
+            # A learner without momentum costs no memory for it.
+            job.momentum = outcome.momentum[row].copy() if moving[row] else None
+            job.trained = Trained(job.cycle, deltas[row], steps, float(outcome.loss[row]))

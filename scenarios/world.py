@@ -1,0 +1,313 @@
+"""The World: drives the same peers as a node does, in simulated time.
+
+One heap of (time, sequence number) holds everything that will happen. Time is integer
+microseconds; nothing here reads a clock, iterates a set, or draws except through `gossip.draws`.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Topic, Train
+from gossip.contacts import Contact, PeerId
+from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired
+from scenarios.churn import Change, Deed
+from scenarios.hosts import Host, Kept, Machine, Outbox, Spawn, State
+from scenarios.links import Crossing, Delivered, Fate, Links
+from scenarios.trace import Trace
+from scenarios.training import Job, Postponed
+
+
+class _Due(IntEnum):
+    """What a place on the heap stands for."""
+
+    ARRIVE = 0
+    FAIL = 1
+    TIMER = 2
+    TRAINED = 3
+    CHANGE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A frame on its way."""
+
+    sender: int
+    sender_life: int
+    receiver: int
+    receiver_life: int
+    frame: bytes
+    begun_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Physics:
+    """What the World assumes of nodes, apart from links. Times in microseconds.
+
+    Args:
+        train_us: per peer, simulated time from `Train` to `Trained`.
+        lost_after_us: from the start of a transfer to an unreachable peer until the sender is
+            told by `PeerLost`.
+        queue_frames: frames that may wait for one neighbour behind the one on its way.
+        bootstrap: peers that everybody joins by.
+        neighbours: per peer, its neighbours in a fixed topology; None is peer sampling.
+    """
+
+    train_us: Sequence[int]
+    lost_after_us: int
+    queue_frames: int = 4
+    bootstrap: tuple[int, ...] = ()
+    neighbours: tuple[tuple[int, ...], ...] | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over a whole run."""
+
+    topics: Counter[Topic] = field(default_factory=Counter)
+    delivered: int = 0
+    dropped: int = 0
+    unreachable: int = 0
+    shed: int = 0
+    cycles: int = 0
+    trainings: int = 0
+
+
+class World:
+    """All simulated nodes and everything that is going to happen to them.
+
+    Args:
+        names: identity of each node, by index.
+        spawn: makes a node's peer whenever the node starts.
+        trainer: carries out `Train`.
+        links: decides on every frame.
+        physics: everything else that is assumed.
+        changes: starts, stops, crashes and returns; nodes start only by these.
+        trace: takes the fingerprint; None for a fresh one.
+        listen: told of every report, with the time and the reporting node's index.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[PeerId],
+        spawn: Spawn,
+        trainer: Postponed,
+        links: Links,
+        physics: Physics,
+        changes: Sequence[Change],
+        trace: Trace | None = None,
+        listen: Callable[[int, int, Report], None] | None = None,
+    ) -> None:
+        self.now_us = 0
+        self.hosts = [Host(index, Contact(name)) for index, name in enumerate(names)]
+        self.tally = Tally()
+        self.trace = trace if trace is not None else Trace()
+        self._index = {name: index for index, name in enumerate(names)}
+        self._spawn = spawn
+        self._trainer = trainer
+        self._links = links
+        self._physics = physics
+        self._listen = listen
+        self._heap: list[tuple[int, int, _Due, Any]] = []
+        self._sequence = 0
+        for change in changes:
+            self._push(change.at_us, _Due.CHANGE, change)
+
+    def run(self, until_us: int) -> None:
+        """Let everything happen that is due up to and including `until_us`."""
+        heap = self._heap
+        while heap and heap[0][0] <= until_us:
+            self.now_us, sequence, due, what = heapq.heappop(heap)
+            if due is _Due.ARRIVE:
+                self._arrive(what)
+            elif due is _Due.TIMER:
+                host, timer = what
+                self._fire(host, timer, sequence)
+            elif due is _Due.TRAINED:
+                self._complete(*what)
+            elif due is _Due.FAIL:
+                self._fail(what)
+            else:
+                self._change(what)
+        self.now_us = until_us
+
+    def alive(self) -> list[tuple[int, Machine]]:
+        """Index and peer of every node that is up, by index."""
+        return [(host.index, host.machine) for host in self.hosts if host.machine is not None]
+
+    # Events and actions
+
+    def _push(self, at_us: int, due: _Due, what: Any) -> int:
+        self._sequence += 1
+        heapq.heappush(self._heap, (at_us, self._sequence, due, what))
+        return self._sequence
+
+    def _deliver(self, host: Host, event: Event) -> None:
+        machine = host.machine
+        if machine is None:
+            return
+        self.trace.event(self.now_us, host.index, host.contact.peer, event)
+        for action in machine.handle(event, self.now_us):
+            self._carry_out(host, action)
+
+    def _carry_out(self, host: Host, action: Action) -> None:
+        match action:
+            case Send():
+                self._send(host, action)
+            case SetTimer(timer, at_us):
+                # Setting a timer anew replaces it: only the last one on the heap will count.
+                due_us = max(at_us, self.now_us)
+                host.armed[timer] = self._push(due_us, _Due.TIMER, (host, timer))
+            case Train(cycle, vector):
+                host.job = Job(host.index, cycle, vector, host.momentum)
+                self._trainer.ask(host.job)
+                due_us = self.now_us + self._physics.train_us[host.index]
+                self._push(due_us, _Due.TRAINED, (host, host.job))
+            case Disconnect(peer):
+                outbox = host.outboxes.get(self._index.get(peer, -1))
+                if outbox is not None:
+                    outbox.queue.clear()
+            case Report():
+                self.tally.topics[action.topic] += 1
+                if self._listen is not None:
+                    self._listen(self.now_us, host.index, action)
+
+    def _fire(self, host: Host, timer: Timer, sequence: int) -> None:
+        if host.armed.get(timer) != sequence:
+            return
+        del host.armed[timer]
+        if timer is Timer.CYCLE:
+            host.cycles += 1
+            self.tally.cycles += 1
+        self._deliver(host, TimerFired(timer))
+
+    def _complete(self, host: Host, job: Job) -> None:
+        if host.job is not job:
+            return
+        trained = self._trainer.result(job)
+        host.job = None
+        host.momentum = job.momentum
+        self.tally.trainings += 1
+        self._deliver(host, trained)
+
+    # Frames
+
+    def _send(self, host: Host, send: Send) -> None:
+        receiver = self._index.get(send.to.peer)
+        if receiver is None or receiver == host.index:
+            lost = Transfer(host.index, host.life, -1, 0, send.to.peer.encode(), self.now_us)
+            self._push(self.now_us + self._physics.lost_after_us, _Due.FAIL, lost)
+            return
+        outbox = host.outboxes.get(receiver)
+        if outbox is None:
+            host.outboxes[receiver] = Outbox()
+            self._transmit(host, receiver, send.frame)
+            return
+        outbox.queue.append(send.frame)
+        if len(outbox.queue) > self._physics.queue_frames:
+            outbox.queue.popleft()
+            self.tally.shed += 1
+
+    def _transmit(self, host: Host, receiver: int, frame: bytes) -> None:
+        """Put a frame on its way; the outbox exists for as long as one is."""
+        other = self.hosts[receiver]
+        crossing = Crossing(self.now_us, host.index, receiver, len(frame), host.frames)
+        host.frames += 1
+        transfer = Transfer(host.index, host.life, receiver, other.life, frame, self.now_us)
+        verdict = Fate.UNREACHABLE if other.machine is None else self._links.decide(crossing)
+        if verdict is Fate.UNREACHABLE:
+            self.tally.unreachable += 1
+            self._push(self.now_us + self._physics.lost_after_us, _Due.FAIL, transfer)
+            return
+        host.bytes_sent += len(frame)
+        if isinstance(verdict, Delivered):
+            self._push(self.now_us + verdict.after_us, _Due.ARRIVE, transfer)
+        else:
+            self.tally.dropped += 1
+            self._next(host, receiver)
+
+    def _next(self, host: Host, receiver: int) -> None:
+        outbox = host.outboxes.get(receiver)
+        if outbox is None:
+            return
+        if outbox.queue:
+            self._transmit(host, receiver, outbox.queue.popleft())
+        else:
+            del host.outboxes[receiver]
+
+    def _arrive(self, transfer: Transfer) -> None:
+        sender, receiver = self.hosts[transfer.sender], self.hosts[transfer.receiver]
+        if transfer.sender_life <= sender.severed:
+            return
+        if receiver.machine is None or receiver.life != transfer.receiver_life:
+            # It died, or died and came back, while this was on its way.
+            self.tally.unreachable += 1
+            at_us = max(self.now_us, transfer.begun_us + self._physics.lost_after_us)
+            self._push(at_us, _Due.FAIL, transfer)
+            return
+        receiver.bytes_received += len(transfer.frame)
+        self.tally.delivered += 1
+        self._deliver(receiver, Received(sender.contact.peer, transfer.frame))
+        self._next(sender, transfer.receiver)
+
+    def _fail(self, transfer: Transfer) -> None:
+        sender = self.hosts[transfer.sender]
+        if transfer.sender_life <= sender.severed:
+            return
+        if transfer.receiver < 0:
+            name = PeerId(transfer.frame.decode())
+        else:
+            sender.outboxes.pop(transfer.receiver, None)
+            name = self.hosts[transfer.receiver].contact.peer
+        self._deliver(sender, PeerLost(name, "unreachable"))
+
+    # Coming and going
+
+    def _change(self, change: Change) -> None:
+        host = self.hosts[change.peer]
+        up = host.machine is not None
+        match change.deed:
+            case Deed.JOIN if host.state is State.WAITING:
+                self._start(host, None)
+            case Deed.RETURN_KEPT if not up and host.state is not State.WAITING:
+                self._start(host, host.kept)
+            case Deed.RETURN_FRESH if not up and host.state is not State.WAITING:
+                self._start(host, None)
+            case Deed.LEAVE if up:
+                self._end(host, State.LEFT)
+            case Deed.CRASH if up:
+                self._end(host, State.CRASHED)
+
+    def _start(self, host: Host, kept: Kept | None) -> None:
+        host.life += 1
+        host.state = State.UP
+        host.kept = None
+        host.machine = self._spawn(host.index, host.life, kept)
+        neighbours = self._physics.neighbours
+        if neighbours is not None:
+            fixed = tuple(self.hosts[each].contact for each in neighbours[host.index])
+            self._deliver(host, Start(neighbours=fixed))
+            return
+        others = tuple(
+            self.hosts[each].contact for each in self._physics.bootstrap if each != host.index
+        )
+        self._deliver(host, Start(bootstrap=others, remembered=kept.contacts if kept else ()))
+
+    def _end(self, host: Host, state: State) -> None:
+        machine = host.machine
+        assert machine is not None  # noqa: S101 - the caller looked; tells the type checker
+        kept = Kept(machine.vector.copy(), machine.ages.copy(), machine.cycle, machine.remembered)
+        if state is State.LEFT:
+            self._deliver(host, Stop())  # the good-byes it sends stay on their way
+        else:
+            self.trace.crash(self.now_us, host.index, host.contact.peer)
+            host.severed = host.life
+            host.outboxes.clear()
+        if host.job is not None:
+            self._trainer.cancel(host.job)
+        host.kept, host.state = kept, state
+        host.machine, host.job, host.momentum = None, None, None
+        host.armed.clear()

@@ -1,0 +1,137 @@
+"""Scenario files: what they say, and what is said about a bad one before any work starts."""
+
+from pathlib import Path
+
+import pytest
+
+from gossip.errors import ConfigError
+from node.tables import from_table
+from scenarios.churn import Deed
+from scenarios.links import Partition
+from scenarios.plan import make_plan
+from scenarios.selectors import select
+from scenarios.spec import Scenario, read, table
+
+LIBRARY = sorted((Path(__file__).parents[2] / "scenarios" / "library").glob("*.toml"))
+BASE = '[mesh]\npeers = 20\nduration = "100 s"\n'
+
+
+def plan_of(text: str, folder: Path):
+    path = folder / "trial.toml"
+    path.write_text(text)
+    return make_plan(read(path), where=str(path))
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.stem)
+def test_the_library_is_sound_and_says_what_it_shows(path):
+    scenario = read(path)
+    make_plan(scenario, where=str(path))
+    assert scenario.title == path.stem.replace("-", " ")
+    assert path.read_text().startswith("# ")
+
+
+def test_there_is_a_library():
+    assert {path.stem for path in LIBRARY} >= {"quiet-mesh", "partition-and-heal", "churn"}
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.stem)
+def test_a_scenario_written_out_reads_back_the_same(path):
+    scenario = read(path)
+    assert from_table(Scenario, table(scenario), "again") == scenario
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        ("[mesh]\npeers = 20\n", "mesh.duration", "missing"),
+        (BASE + "pears = 2\n", "mesh.pears", "did you mean 'peers'"),
+        (BASE + "[lerning]\nsteps = 1\n", "lerning", "did you mean 'learning'"),
+        (BASE + "[learning]\nfanout = 1000\n", "mesh / learning", "fanout = 1000 is out of range"),
+        (BASE + 'topology = "regular:20,degree=3"\n', "", ""),
+        (BASE + 'topology = "regular:21,degree=3"\n', "mesh.topology", "even"),
+        (BASE + 'topology = "ring:10"\n', "mesh.topology", "10 nodes and mesh.peers is 20"),
+        (BASE + 'topology = "erdos-renyi:20,p=0.001"\n', "mesh.topology", "not connected"),
+        (BASE + 'topology = "one-peer-exponential:20"\n', "mesh.topology", "changes with time"),
+        (BASE + 'bootstrap = "20"\n', "mesh.bootstrap", "peer 20 does not exist"),
+        (BASE + 'groups = { a = "b", b = "a" }\n', "mesh.groups.a", "defined by itself"),
+        (BASE + '[links]\nlatency = "soon"\n', "links.latency", "is no latency"),
+        (BASE + "[[links.rule]]\nkbit_per_s = 9.0\n", "links.rule[1].latency", "needs one"),
+        (BASE + "[[links.rule]]\n", "links.rule[1]", "does nothing"),
+        (BASE + '[[links.rule]]\ndrop = "1 %"\nstart = "9 s"\nend = "9 s"\n',
+         "links.rule[1].end", "is not after"),
+        (BASE + '[[links.rule]]\ndrop = "1 %"\nsenders = "nobody"\n',
+         "links.rule[1].senders", "names no peers"),
+        (BASE + '[[links.partition]]\nstart = "1 s"\nend = "2 s"\nsides = ["0:9", "8:12"]\n',
+         "links.partition[1].sides[2]", "peer 8 already stands on side 1"),
+        (BASE + '[[links.partition]]\nstart = "1 s"\nend = "2 s"\nsides = ["all"]\n',
+         "links.partition[1].sides", "everybody is on one side"),
+        (BASE + '[[event]]\nat = "101 s"\ndo = "crash"\npeers = "1"\n',
+         "event[1].at", "after the end"),
+        (BASE + '[[event]]\nat = "9 s"\ndo = "crash"\npeers = "1"\n'
+         '[[event]]\nat = "8 s"\ndo = "return"\npeers = "1"\n', "event[2].at", "in time order"),
+        (BASE + '[[event]]\nat = "9 s"\ndo = "explode"\npeers = "1"\n', "event[1].do", "crash"),
+        (BASE + '[[event]]\nat = "9 s"\ndo = "crash"\npeers = "120 %"\n',
+         "event[1].peers", "is no share"),
+        (BASE + '[[learning.slow]]\npeers = "9:3"\nfactor = 2.0\n',
+         "learning.slow[1].peers", "is no range"),
+        (BASE + '[churn]\nrestless = "x"\n', "churn.restless", "names no peers"),
+        (BASE + '[data]\nlabelled = "x"\n', "data.labelled", "names no peers"),
+    ],
+)  # fmt: skip
+def test_a_bad_scenario_names_file_and_key(text, key, says, tmp_path):
+    if not key:  # the one good neighbour of the bad graphs
+        assert plan_of(text, tmp_path).physics.neighbours is not None
+        return
+    with pytest.raises(ConfigError) as caught:
+        plan_of(text, tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'trial.toml'}: {key}: ")
+    assert says in message
+
+
+def test_what_a_plan_holds(tmp_path):
+    plan = plan_of(
+        BASE
+        + 'groups = { west = "0:8", few = "west, 9" }\n'
+        + '[churn]\njoin_over = "4 s"\n'
+        + '[[learning.slow]]\npeers = "few"\nfactor = 3.0\n'
+        + '[[links.partition]]\nstart = "1 s"\nend = "2 s"\nsides = ["west"]\n'
+        + '[[event]]\nat = "9 s"\ndo = "crash"\npeers = "25 %"\n'
+        + '[[event]]\nat = "50 s"\ndo = "join"\npeers = "19"\n',
+        tmp_path,
+    )
+    assert [us // 500_000 for us in plan.physics.train_us] == [3] * 8 + [1, 3] + [1] * 10
+    assert plan.rules == (Partition((1,) * 8 + (0,) * 12, 1_000_000, 2_000_000),)
+    deeds = [change.deed for change in plan.changes]
+    assert deeds.count(Deed.CRASH) == 5
+    assert [c.at_us for c in plan.changes if c.peer == 19 and c.deed is Deed.JOIN] == [50_000_000]
+    joins = [c.at_us for c in plan.changes if c.deed is Deed.JOIN and c.peer != 19]
+    assert len(joins) == 19
+    assert max(joins) <= 4_000_000
+
+
+def test_sites_of_a_clustered_graph_are_groups(tmp_path):
+    plan = plan_of(
+        BASE
+        + 'topology = "clustered:sites=4,peers=5"\n'
+        + '[[event]]\nat = "9 s"\ndo = "crash"\npeers = "site-1"\n',
+        tmp_path,
+    )
+    assert [c.peer for c in plan.changes if c.deed is Deed.CRASH] == [5, 6, 7, 8, 9]
+
+
+def test_selectors():
+    groups = {"left": "0:3", "odd": "1,3"}
+
+    def chosen(text: str) -> tuple[int, ...]:
+        return select(text, 10, groups, b"s", "test")
+
+    assert chosen("all") == tuple(range(10))
+    assert chosen("7") == (7,)
+    assert chosen("8:") == (8, 9)
+    assert chosen("left, odd,9") == (0, 1, 2, 3, 9)
+    assert len(chosen("30 %")) == 3
+    assert chosen("30 %") == chosen("30 %")
+    assert chosen("0 %") == ()
+    draws = {select("30 %", 100, {}, b"s", salt) for salt in ("a", "b")}
+    assert len(draws) == 2
