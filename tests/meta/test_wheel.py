@@ -1,0 +1,114 @@
+"""The built wheel: exactly our packages, and it works where nothing else of ours is."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.meta.sources import PACKAGES, ROOT, name_of, ours
+
+COMMANDS = ("demo", "join", "simulate", "status", "topology", "up")
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """What a command prints; its error output is shown when it fails."""
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of `make wheel`, else one built from this checkout."""
+    if named := os.environ.get("HEDGEROW_WHEEL"):
+        return (ROOT / named).resolve(strict=True)
+    folder = tmp_path_factory.mktemp("dist")
+    options = ["--no-isolation", "--wheel", "--outdir", str(folder)]
+    run(sys.executable, "-m", "build", *options, ROOT, cwd=folder)
+    (built,) = folder.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def clean(wheel: Path) -> Iterator[Path]:
+    """An environment that holds the wheel and what it needs, in a folder that is then removed."""
+    with tempfile.TemporaryDirectory(prefix="hedgerow-wheel-") as folder:
+        venv = Path(folder).resolve() / "venv"
+        run(sys.executable, ROOT / ".ci/set_up.py", "--venv", venv, "--wheel", wheel, cwd=ROOT)
+        yield venv
+
+
+def test_it_holds_every_file_of_our_packages_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    expected = {name_of(path) for path in ours() if name_of(path).split("/")[0] in PACKAGES}
+    assert names == expected
+    assert {f"{package}/py.typed" for package in PACKAGES} <= names
+
+
+def test_it_says_what_it_is(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        info = {
+            name.split(".dist-info/")[1]: archive.read(name).decode()
+            for name in archive.namelist()
+            if ".dist-info/" in name
+        }
+    assert set(info) == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+    assert "hedgerow = node.cli:main" in info["entry_points.txt"]
+    assert "License-Expression: Apache-2.0\n" in info["METADATA"]
+    assert info["licenses/LICENSE"] == (ROOT / "LICENSE").read_text()
+
+
+@pytest.mark.wheel
+def test_the_command_runs(clean: Path, wheel: Path) -> None:
+    version = wheel.name.split("-")[1]
+    assert version in run(clean / "bin/hedgerow", "--version", cwd=clean)
+    text = run(clean / "bin/hedgerow", "--help", cwd=clean)
+    assert [command for command in COMMANDS if f" {command} " not in text] == []
+
+
+@pytest.mark.wheel
+def test_every_module_imports_without_developers_tools(clean: Path) -> None:
+    program = (
+        "import importlib, pkgutil\n"
+        f"for name in {PACKAGES!r}:\n"
+        "    package = importlib.import_module(name)\n"
+        "    print(package.__file__)\n"
+        "    for module in pkgutil.walk_packages(package.__path__, name + '.'):\n"
+        "        if not module.name.endswith('__main__'):\n"
+        "            importlib.import_module(module.name)\n"
+    )
+    files = run(clean / "bin/python", "-c", program, cwd=clean).split()
+    assert len(files) == len(PACKAGES)
+    assert all(Path(file).is_relative_to(clean) for file in files)
+
+
+@pytest.mark.wheel
+def test_neither_tests_nor_tools_come_along(clean: Path) -> None:
+    program = (
+        "import importlib.util as u\n"
+        "print(*[n for n in ('tests', 'benchmarks', 'docs', 'pytest', 'hypothesis') "
+        "if u.find_spec(n)])"
+    )
+    assert run(clean / "bin/python", "-c", program, cwd=clean).split() == []
+
+
+@pytest.mark.wheel
+def test_only_the_known_deviation_from_metadata_remains(clean: Path) -> None:
+    done = subprocess.run(
+        [clean / "bin/python", "-m", "pip", "check"],
+        cwd=clean,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    complaints = [line for line in done.stdout.splitlines() if "fastecdsa" not in line]
+    assert complaints in ([], ["No broken requirements found."])
