@@ -1,0 +1,170 @@
+"""Drives a `Peer` in real time over a transport: one inbox, one loop.
+
+    transport ─┐                       ┌─ Send ────── outbox per peer ── transport
+    timers ────┼─ inbox ─ Peer.handle ─┼─ SetTimer ── deadline of the loop
+    training ──┘                       ├─ Train ───── one worker thread ── Trained
+                                       └─ Report ──── log and counters
+
+Everything is bounded: the inbox, each outbox, the number of outboxes. What does not fit is shed
+and counted; the protocol lives with lost messages.
+"""
+
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import trio
+
+from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Train
+from gossip.contacts import Contact, PeerId
+from gossip.errors import RemoteError
+from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
+from gossip.peer import Peer
+
+INBOX_MAX = 256  # frames; at 40 kB each, 10 MB
+QUEUED_MAX = 4  # frames waiting for one peer; older ones are overtaken by newer models anyway
+OUTBOXES_MAX = 64
+FAREWELL_S = 1.0  # a polite end must fit into 2 s
+"""Our choices; none is reached by honest peers at the default settings."""
+
+
+class Carrier(Protocol):
+    """What the driver needs of a transport."""
+
+    def serve(self, handler: Callable[[PeerId, bytes], Awaitable[bytes]]) -> None:
+        """Call `handler` with every frame that arrives whole; its result is the reply."""
+
+    async def request(self, to: Contact, data: bytes) -> bytes:
+        """Deliver a frame and wait for the reply, within the transport's own deadlines.
+
+        Raises:
+            RemoteError: the peer could not be reached or did not play by the rules.
+        """
+
+    async def disconnect(self, peer: PeerId, reason: str) -> None:
+        """End all connections with a peer."""
+
+
+class Driver:
+    """One peer, live.
+
+    Args:
+        peer: fresh; `run` starts it.
+        carrier: already listening.
+        train: trains in whatever way it likes off the loop; must not raise.
+        report: called on the loop with each report.
+        record: called with each event, its time and the actions it caused, to keep a journal.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        carrier: Carrier,
+        *,
+        train: Callable[[Train], Awaitable[Trained]],
+        report: Callable[[Report], None],
+        record: Callable[[Event, int, Sequence[Action]], None] | None = None,
+    ) -> None:
+        self.peer = peer
+        self.shed: Counter[str] = Counter()
+        self._carrier = carrier
+        self._train = train
+        self._report = report
+        self._record = record
+        self._timers: dict[Timer, int] = {}
+        self._outboxes: dict[PeerId, deque[Send]] = {}
+        self._stopping = trio.Event()
+        self._inbox_in, self._inbox = trio.open_memory_channel[Event](INBOX_MAX)
+
+    def stop(self) -> None:
+        """Ask for a polite end; `run` returns soon after."""
+        self._stopping.set()
+
+    async def run(self, start: Start) -> None:
+        """Live until `stop`; then say good-bye, within a second."""
+        self._carrier.serve(self._on_frame)
+        async with trio.open_nursery() as nursery:
+            self._handle(start, nursery)
+            nursery.start_soon(self._end_loop_on_stop, nursery.cancel_scope)
+            await self._loop(nursery)
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = trio.current_time() + FAREWELL_S
+            self._outboxes.clear()
+            self._handle(Stop(), nursery)
+
+    async def _end_loop_on_stop(self, scope: trio.CancelScope) -> None:
+        await self._stopping.wait()
+        scope.cancel()
+
+    async def _loop(self, nursery: trio.Nursery) -> None:
+        while True:
+            due = min(self._timers.values(), default=None)
+            deadline = float("inf") if due is None else due / 1e6
+            with trio.move_on_at(deadline):
+                self._handle(await self._inbox.receive(), nursery)
+            now = self._now_us()
+            for timer in [t for t, at in self._timers.items() if at <= now]:
+                del self._timers[timer]
+                self._handle(TimerFired(timer), nursery)
+
+    @staticmethod
+    def _now_us() -> int:
+        return round(trio.current_time() * 1e6)  # truncated, a timer could seem early for ever
+
+    async def _on_frame(self, sender: PeerId, frame: bytes) -> bytes:
+        self._offer(Received(sender, frame))
+        return b""
+
+    def _offer(self, event: Event) -> None:
+        try:
+            self._inbox_in.send_nowait(event)
+        except trio.WouldBlock:
+            self.shed["inbox full"] += 1
+
+    def _handle(self, event: Event, nursery: trio.Nursery) -> None:
+        now_us = self._now_us()
+        actions = self.peer.handle(event, now_us)
+        if self._record is not None:
+            self._record(event, now_us, actions)
+        for action in actions:
+            match action:
+                case Send():
+                    self._queue(action, nursery)
+                case SetTimer(timer, at_us):
+                    self._timers[timer] = at_us
+                case Train():
+                    nursery.start_soon(self._run_training, action)
+                case Disconnect(peer, reason):
+                    self._outboxes.get(peer, deque()).clear()
+                    nursery.start_soon(self._carrier.disconnect, peer, reason)
+                case Report():
+                    self._report(action)
+
+    async def _run_training(self, action: Train) -> None:
+        await self._inbox_in.send(await self._train(action))
+
+    def _queue(self, send: Send, nursery: trio.Nursery) -> None:
+        """One transfer at a time to each peer, so that a slow one delays nobody else."""
+        peer = send.to.peer
+        outbox = self._outboxes.get(peer)
+        if outbox is not None:
+            if len(outbox) == QUEUED_MAX:
+                outbox.popleft()
+                self.shed["outbox full"] += 1
+            outbox.append(send)
+        elif len(self._outboxes) >= OUTBOXES_MAX:
+            self.shed["too many outboxes"] += 1
+        else:
+            self._outboxes[peer] = deque([send])
+            nursery.start_soon(self._deliver, peer, self._outboxes[peer])
+
+    async def _deliver(self, peer: PeerId, outbox: deque[Send]) -> None:
+        try:
+            while outbox:
+                send = outbox.popleft()
+                await self._carrier.request(send.to, send.frame)
+        except RemoteError as error:
+            self._offer(PeerLost(peer, str(error)))
+        finally:
+            if self._outboxes.get(peer) is outbox:
+                del self._outboxes[peer]
