@@ -38,12 +38,8 @@ def read_graph(path: Path) -> nx.Graph:
 
 def _bytes(path: Path) -> bytes:
     try:
-        found = path.is_file()  # a pipe or device could block or never end
-    except ValueError:  # a NUL in the path
-        found = False
-    if not found:
-        raise TopologyError(f"{str(path)!r}: no such file; check the path after file:")
-    try:
+        if not path.is_file():  # a pipe or device could block or never end
+            raise TopologyError(f"{str(path)!r}: no such file; check the path after file:")
         with path.open("rb") as stream:
             content = stream.read(FILE_BYTES_MAX + 1)
     except OSError as error:

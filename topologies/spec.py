@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from textwrap import fill
 from typing import ClassVar
 
 from topologies.errors import TopologyError
@@ -103,7 +104,7 @@ KINDS: dict[str, Kind] = {
     ),
     "exponential": Kind(
         "exponential:64",
-        "directed: node i sends to i+1, i+2, i+4, i+8, … (mod nodes)",
+        "directed: node i sends to i+1, i+2, i+4, i+8, ... (mod nodes)",
         {"nodes": Whole(2)},
     ),
     "one-peer-exponential": Kind(
@@ -127,12 +128,17 @@ KINDS: dict[str, Kind] = {
 
 FILE = "file"
 
+
+def _help(example: str, meaning: str) -> str:
+    return fill(f"  {example:<34} {meaning}", 96, subsequent_indent=" " * 37)
+
+
 SPEC_HELP = "\n".join(
     [
         "A topology is KIND:VALUE[,KEY=VALUE...]:",
-        *(f"  {kind.example:<36} {kind.meaning}" for kind in KINDS.values()),
-        f"  {'file:PATH.graphml':<36} a GraphML file",
-        f"  {'file:PATH.txt':<36} an edge list: two names a line, # starts a comment",
+        *(_help(kind.example, kind.meaning) for kind in KINDS.values()),
+        _help("file:PATH.graphml", "a GraphML file"),
+        _help("file:PATH.txt", "an edge list: two names a line, # starts a comment"),
     ]
 )
 """Every kind of spec, one a line, for a command's help text."""

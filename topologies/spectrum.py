@@ -64,8 +64,8 @@ def periodic_contraction(tables: tuple[Table, ...]) -> Contraction:
     """The contraction a cycle of circulant one-neighbour tables used in turn.
 
     Each step averages a node with its only neighbour, half and half (Ying et al. 2021).
-    The product of a whole period is circulant too; for a power of two it is exact averaging (their
-    lemma 1), otherwise the rate is the geometric mean over the period.
+    The product of a whole period is circulant too; for a power of two it is exact averaging, as
+    they prove, otherwise the rate is the geometric mean over the period.
     """
     nodes = len(tables[0])
     product = np.ones(nodes)
