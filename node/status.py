@@ -1,0 +1,318 @@
+"""What a node tells about itself: the document, the Unix socket that serves it, and the client.
+
+One connection, one JSON document, then the connection ends. Reading needs no request, so a client
+can do no more than look.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from stat import S_ISSOCK
+from time import monotonic
+from typing import Any, Protocol
+
+import msgspec
+import trio
+
+from gossip.errors import StateError
+
+VERSION = 1
+DOCUMENT_BYTES_MAX = 2**20
+CLIENTS_MAX = 8  # more wait in the listen queue; each is served in well under a millisecond
+SERVE_S_MAX = 2.0
+FETCH_S_MAX = 5.0
+PROBE_S_MAX = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """A peer that we are connected to or hold in the view."""
+
+    peer: str
+    addresses: tuple[str, ...] = ()
+    connected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MeshStatus:
+    """The protocol's side.
+
+    Args:
+        peers: the view, and whoever else is connected; at most 64.
+        cycle: own cycle.
+        ages: updates absorbed by each fragment of the model.
+        exchange: name of the algorithm.
+        bytes_in: payload and framing received since the start; bytes_out sent.
+        merges: models merged since the start.
+        refusals: peers refused, by reason.
+        refused_by: peers that refused us, by reason.
+        shed: messages and events dropped over a bound, by kind.
+        remote_faults: peers that broke the protocol.
+    """
+
+    peers: tuple[PeerStatus, ...] = ()
+    cycle: int = 0
+    ages: tuple[int, ...] = ()
+    exchange: str = ""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    merges: int = 0
+    refusals: dict[str, int] = field(default_factory=dict)
+    refused_by: dict[str, int] = field(default_factory=dict)
+    shed: dict[str, int] = field(default_factory=dict)
+    remote_faults: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SensorStatus:
+    """One sensor's log: what was read, and what could not be."""
+
+    kind: str
+    path: str
+    flows: int = 0
+    bad_lines: int = 0
+    last_flow_ts_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorStatus:
+    """The detector's side.
+
+    Args:
+        state: "learning" until calibrated, then "watching".
+        model: its cycle and digest.
+        loss: of the last training; None before it.
+        flows_scored: since the start; flows_anomalous of them were over the threshold.
+        calibration_flows: held now; calibration_flows_needed before alerts are raised.
+        budget: share of benign flows that may be false alarms.
+        threshold: score above which a flow is anomalous; None while learning.
+        false_alarm_share: measured on held-out flows; None where there are none.
+        false_alarm_share_low: end of its 95 % interval, and false_alarm_share_high the other.
+    """
+
+    state: str = "learning"
+    model: str = ""
+    loss: float | None = None
+    flows_scored: int = 0
+    flows_anomalous: int = 0
+    calibration_flows: int = 0
+    calibration_flows_needed: int = 0
+    budget: float = 0.0
+    threshold: float | None = None
+    false_alarm_share: float | None = None
+    false_alarm_share_low: float | None = None
+    false_alarm_share_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertStatus:
+    """One incident, open or closed, with its growth since its alert was written."""
+
+    incident: str
+    family: str
+    source: str
+    flows: int
+    score_max: float
+    first_seen_ts_s: float
+    last_seen_ts_s: float
+    open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsStatus:
+    """Alerts written, held back by the rate limit, and lost to a disk that refused them."""
+
+    path: str = ""
+    written: int = 0
+    suppressed: int = 0
+    failed: int = 0
+    incidents_open: int = 0
+    last: tuple[AlertStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole document. Counters start at zero with the process.
+
+    Args:
+        version: of this document; grows when a field changes its meaning.
+        name: the gateway's.
+        peer: own identity.
+        state: "starting", "joining", "running", "isolated" or "stopping".
+        detail: what it waits for, where it waits.
+        addresses: to join by, with the identity.
+    """
+
+    name: str
+    peer: str
+    pid: int
+    software: str
+    state: str
+    uptime_s: float
+    detail: str = ""
+    addresses: tuple[str, ...] = ()
+    mesh: MeshStatus = field(default_factory=MeshStatus)
+    sensors: tuple[SensorStatus, ...] = ()
+    detector: DetectorStatus = field(default_factory=DetectorStatus)
+    alerts: AlertsStatus = field(default_factory=AlertsStatus)
+    version: int = VERSION
+
+
+class Started(Protocol):
+    """trio's task status; its own type is missing from the stubs that libp2p brings along."""
+
+    def started(self) -> None:
+        """The socket is there."""
+
+
+async def serve(
+    path: Path,
+    document: Callable[[], Status],
+    *,
+    task_status: Started = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Answer on a Unix socket (mode 0600) until cancelled; then remove it.
+
+    A socket that a dead node left is replaced.
+
+    Raises:
+        StateError: a live node answers there, something else lies there, or the folder cannot
+            be used.
+    """
+    listener = _listener(path)
+    mine = _inode(path)
+    try:
+        answer = partial(_answer, document, trio.CapacityLimiter(CLIENTS_MAX))
+        task_status.started()
+        sockets = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
+        await trio.serve_listeners(answer, sockets)
+    finally:
+        _remove(path, mine)
+
+
+async def _answer(
+    document: Callable[[], Status], limiter: trio.CapacityLimiter, stream: trio.SocketStream
+) -> None:
+    async with stream, limiter:
+        with trio.move_on_after(SERVE_S_MAX):
+            try:
+                await stream.send_all(msgspec.json.encode(document()) + b"\n")
+            except trio.BrokenResourceError:
+                return  # it looked away
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.lstat().st_ino
+    except FileNotFoundError:
+        return -1
+
+
+def _remove(path: Path, mine: int) -> None:
+    """Remove our socket, and not one that took its place."""
+    if _inode(path) == mine:
+        path.unlink()
+
+
+def _listener(path: Path) -> socket.socket:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _inode(path) >= 0:
+            _make_way(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            # On Linux the mode set before bind is the file's from its first moment.
+            os.fchmod(listener.fileno(), 0o600)
+            listener.bind(str(path))
+            path.chmod(0o600)
+            listener.listen(CLIENTS_MAX)
+            listener.setblocking(False)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        raise StateError(
+            f"{path}: cannot be made a socket ({error.strerror or error}); check the folder, or "
+            "set status.socket"
+        ) from error
+    return listener
+
+
+def _make_way(path: Path) -> None:
+    if not S_ISSOCK(path.lstat().st_mode):
+        raise StateError(f"{path}: is not a socket; move it away, or set status.socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_S_MAX)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()  # nobody listens: its node is dead
+        except TimeoutError as error:
+            raise StateError(f"{path}: a node that does not answer holds it; stop it") from error
+        else:
+            raise StateError(
+                f"{path}: a running node answers there; stop it, or set status.socket to another"
+            )
+
+
+def fetch(path: Path, within_s: float = FETCH_S_MAX) -> dict[str, Any]:
+    """Ask the node that serves `path`.
+
+    Raises:
+        StateError: none runs there, it belongs to another user, it does not answer within
+            `within_s` seconds, or its answer is no status document.
+    """
+    deadline = monotonic() + within_s
+    data = b""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(within_s)
+            client.connect(str(path))
+            while len(data) <= DOCUMENT_BYTES_MAX:
+                client.settimeout(max(0.001, deadline - monotonic()))
+                chunk = client.recv(65_536)
+                if not chunk:
+                    break
+                data += chunk
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise StateError(
+            f"{path}: no node is running there; start one with `hedgerow up`, or name its socket"
+        ) from error
+    except PermissionError as error:
+        raise StateError(f"{path}: belongs to another user; ask as that user") from error
+    except TimeoutError as error:
+        raise StateError(
+            f"{path}: the node did not answer within {within_s:g} s; it may be stopped"
+        ) from error
+    except OSError as error:
+        raise StateError(f"{path}: cannot be asked ({error.strerror or error})") from error
+    return _document(data, path)
+
+
+def parse(document: dict[str, Any]) -> Status:
+    """The document as `fetch` gives it, with its types checked; unknown fields are ignored.
+
+    Raises:
+        StateError: a field is missing or of the wrong type.
+    """
+    try:
+        return msgspec.convert(document, Status)
+    except msgspec.ValidationError as error:
+        raise StateError(
+            f"status: {error}; is this hedgerow of the same version as the node's?"
+        ) from error
+
+
+def _document(data: bytes, path: Path) -> dict[str, Any]:
+    try:
+        decoded = msgspec.json.decode(data if len(data) <= DOCUMENT_BYTES_MAX else b"")
+    except msgspec.DecodeError as error:
+        raise StateError(
+            f"{path}: answers, but with no status document; is it a node's?"
+        ) from error
+    if not isinstance(decoded, dict):
+        raise StateError(f"{path}: answers, but with no status document; is it a node's?")
+    return decoded
