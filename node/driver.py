@@ -11,15 +11,15 @@ and counted; the protocol lives with lost messages.
 
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 import trio
 
 from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Train
-from gossip.contacts import Contact, PeerId
+from gossip.contacts import PeerId
 from gossip.errors import RemoteError
 from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
 from gossip.peer import Peer
+from node.p2p.transport import Transport
 
 INBOX_MAX = 256  # frames; at 40 kB each, 10 MB
 QUEUED_MAX = 4  # frames waiting for one peer; older ones are overtaken by newer models anyway
@@ -28,48 +28,34 @@ FAREWELL_S = 1.0  # a polite end must fit into 2 s
 """Our choices; none is reached by honest peers at the default settings."""
 
 
-class Carrier(Protocol):
-    """What the driver needs of a transport."""
-
-    def serve(self, handler: Callable[[PeerId, bytes], Awaitable[bytes]]) -> None:
-        """Call `handler` with every frame that arrives whole; its result is the reply."""
-
-    async def request(self, to: Contact, data: bytes) -> bytes:
-        """Deliver a frame and wait for the reply, within the transport's own deadlines.
-
-        Raises:
-            RemoteError: the peer could not be reached or did not play by the rules.
-        """
-
-    async def disconnect(self, peer: PeerId, reason: str) -> None:
-        """End all connections with a peer."""
-
-
 class Driver:
     """One peer, live.
 
     Args:
         peer: fresh; `run` starts it.
-        carrier: already listening.
+        transport: already listening.
         train: trains in whatever way it likes off the loop; must not raise.
         report: called on the loop with each report.
+        trained: called when a cycle's training has become part of the peer's model.
         record: called with each event, its time and the actions it caused, to keep a journal.
     """
 
     def __init__(
         self,
         peer: Peer,
-        carrier: Carrier,
+        transport: Transport,
         *,
         train: Callable[[Train], Awaitable[Trained]],
         report: Callable[[Report], None],
+        trained: Callable[[], None],
         record: Callable[[Event, int, Sequence[Action]], None] | None = None,
     ) -> None:
         self.peer = peer
         self.shed: Counter[str] = Counter()
-        self._carrier = carrier
+        self._transport = transport
         self._train = train
         self._report = report
+        self._trained = trained
         self._record = record
         self._timers: dict[Timer, int] = {}
         self._outboxes: dict[PeerId, deque[Send]] = {}
@@ -82,7 +68,7 @@ class Driver:
 
     async def run(self, start: Start) -> None:
         """Live until `stop`; then say good-bye, within a second."""
-        self._carrier.serve(self._on_frame)
+        self._transport.serve(self._on_frame)
         async with trio.open_nursery() as nursery:
             self._handle(start, nursery)
             nursery.start_soon(self._end_loop_on_stop, nursery.cancel_scope)
@@ -136,9 +122,16 @@ class Driver:
                     nursery.start_soon(self._run_training, action)
                 case Disconnect(peer, reason):
                     self._outboxes.get(peer, deque()).clear()
-                    nursery.start_soon(self._carrier.disconnect, peer, reason)
+                    nursery.start_soon(self._disconnect, peer, reason)
                 case Report():
                     self._report(action)
+
+        if isinstance(event, Trained):
+            self._trained()
+
+    async def _disconnect(self, peer: PeerId, reason: str) -> None:
+        # Peers are disconnected for breaking the protocol only, so it is kept out for a while.
+        await self._transport.disconnect(peer, reason, refuse=True)
 
     async def _run_training(self, action: Train) -> None:
         await self._inbox_in.send(await self._train(action))
@@ -162,7 +155,7 @@ class Driver:
         try:
             while outbox:
                 send = outbox.popleft()
-                await self._carrier.request(send.to, send.frame)
+                await self._transport.request(send.to, send.frame)
         except RemoteError as error:
             self._offer(PeerLost(peer, str(error)))
         finally:

@@ -1,9 +1,10 @@
-"""The driver over a fake carrier, on a clock that jumps."""
+"""The driver over a fake transport, on a clock that jumps."""
 
 from collections import defaultdict
 
 import numpy as np
 import trio
+import trio.lowlevel
 from trio.testing import MockClock
 
 from gossip.actions import Report, Topic, Train
@@ -20,7 +21,7 @@ DIM = 8
 
 
 class Wire:
-    """Connects carriers in memory; a peer in `stuck` never answers, one in `dead` refuses."""
+    """Connects transports in memory; a peer in `stuck` never answers, one in `dead` refuses."""
 
     def __init__(self):
         self.handlers = {}
@@ -29,11 +30,11 @@ class Wire:
         self.delivered = defaultdict(int)
 
 
-class FakeCarrier:
+class FakeTransport:
     def __init__(self, wire, me):
         self.wire, self.me, self.disconnected = wire, me, []
 
-    def serve(self, handler):
+    def serve(self, handler, lost=None):
         self.wire.handlers[self.me] = handler
 
     async def request(self, to, data):
@@ -45,14 +46,14 @@ class FakeCarrier:
         self.wire.delivered[self.me, to.peer] += 1
         return await self.wire.handlers[to.peer](self.me, data)
 
-    async def disconnect(self, peer, reason):
+    async def disconnect(self, peer, reason, *, refuse=False):
         self.disconnected.append(peer)
 
 
 class Node:
     def __init__(self, wire, name, *, train_s=0.5):
         self.reports = []
-        self.carrier = FakeCarrier(wire, PeerId(name))
+        self.transport = FakeTransport(wire, PeerId(name))
         self.train_s = train_s
         rng = np.random.default_rng(len(name) + ord(name[-1]))
         self.peer = Peer(
@@ -63,7 +64,17 @@ class Node:
             rng.normal(size=DIM).astype(np.float32),
             np.full(4, 10),
         )
-        self.driver = Driver(self.peer, self.carrier, train=self.train, report=self.reports.append)
+        self.trainings = 0
+        self.driver = Driver(
+            self.peer,
+            self.transport,
+            train=self.train,
+            report=self.reports.append,
+            trained=self.trained,
+        )
+
+    def trained(self):
+        self.trainings += 1
 
     async def train(self, action: Train) -> Trained:
         await trio.sleep(self.train_s)
@@ -96,7 +107,7 @@ def test_nodes_join_by_one_bootstrap_and_exchange():
     live(nodes, 60)
     for node in nodes:
         assert node.count(Topic.MERGED) > 10
-        assert node.count(Topic.TRAINED) > 40
+        assert node.count(Topic.TRAINED) == node.trainings > 40
         assert {c.peer for c in node.peer.view} <= {f"n{i}" for i in range(5)}
 
 
@@ -153,7 +164,7 @@ def test_a_full_inbox_sheds_and_counts():
         node = Node(wire, "n0")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(node.driver.run, Start())
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
             handler = wire.handlers["n0"]
             for _ in range(1000):
                 await handler(PeerId("flood"), b"garbage")  # never yields to the loop
@@ -161,7 +172,7 @@ def test_a_full_inbox_sheds_and_counts():
             assert node.driver.shed["inbox full"] == 1000 - taken
             await trio.sleep(5)
             assert node.count(Topic.REMOTE_FAULT) == taken
-            assert set(node.carrier.disconnected) == {"flood"}
+            assert set(node.transport.disconnected) == {"flood"}
             node.driver.stop()
 
     trio.run(main, clock=MockClock(autojump_threshold=0))

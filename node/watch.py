@@ -1,0 +1,270 @@
+"""What one gateway sees, remembers to learn from, and finds unlike its own traffic.
+
+    flow ─ features ─ score ─┬─ above the threshold ─ alarm
+                             └─ trusted, by its role ─ train │ calibrate │ hold out
+
+The model that scores (`Serving`) is a frozen copy with a calibration of its own, renewed after each
+training; merges that arrive in between never meet a threshold made for another vector.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossip.features import SCHEMA, FeatureExtractor
+from gossip.flows import FAMILIES, Flow
+from gossip.learning.calibration import Calibration, State, calibrate, rows_needed
+from gossip.learning.learner import NO_LABEL, Batches
+from gossip.learning.samples import Role, SampleConfig, Samples, Trust
+from gossip.learning.scaling import Scaler
+from gossip.learning.scoring import Scores, scores, top_features
+from gossip.learning.shapes import DetectorShape
+
+SCALER_ROWS = 300
+"""Rows before the scaler is fitted, once: three times the least it accepts. Our choice."""
+
+STORM_FLOWS = 64
+STORM_SHARE_MIN = 0.125
+STORM_BUDGETS = 8
+"""Of the last 64 flows, an eighth (or eight budgets' worth, if that is more) are labelled attacks
+or alarms: a storm. With honest traffic at a budget of 2 %, 11 of 64 happen once in ten million."""
+
+TOP_FEATURES = 5
+REFERENCE_ROWS_MIN = 100
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A feature that made a flow stand out, in the schema's units.
+
+    Args:
+        feature: its name.
+        value: of this flow.
+        low: 5 % quantile of this gateway's own rows.
+        high: 95 % quantile.
+    """
+
+    feature: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One flow above the threshold.
+
+    Args:
+        flow: the record.
+        score: combined surprise, -ln of a tail probability.
+        threshold: what it had to exceed.
+        family: the head's best guess among attacks, or None where only the autoencoder objected.
+        reasons: the features that stood out most, worst first.
+    """
+
+    flow: Flow
+    score: float
+    threshold: float
+    family: str | None
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A model vector that scores, the calibration made for it, and the cycle it came from."""
+
+    vector: Rows
+    calibration: Calibration
+    cycle: int
+
+
+@dataclass(slots=True)
+class Seen:
+    """Counts of flows since the state was made."""
+
+    flows: int = 0
+    labelled: int = 0
+    alarms: int = 0
+    quarantined: int = 0
+
+
+class Watch:
+    """A gateway's detector and its memory.
+
+    Args:
+        shape: sizes of the detector.
+        budget: share of benign flows that may alarm.
+        samples: bounds of what is remembered, and how a cycle's batches are drawn.
+        seed: secret in a live node.
+        peer: this gateway's peer id.
+    """
+
+    def __init__(
+        self, shape: DetectorShape, budget: float, samples: SampleConfig, seed: bytes, peer: str
+    ) -> None:
+        self.seen = Seen()
+        self.serving: Serving | None = None
+        self.samples = Samples(samples, seed, peer)
+        self._shape = shape
+        self._budget = budget
+        self._extractor = FeatureExtractor()
+        self._scaler: Scaler | None = None
+        self._early: list[Rows] = []
+        self._recent: deque[bool] = deque(maxlen=STORM_FLOWS)
+
+    @property
+    def state(self) -> State:
+        """`learning` until a calibration with enough rows serves."""
+        return State.LEARNING if self.serving is None else self.serving.calibration.state
+
+    @property
+    def calibration_rows(self) -> int:
+        """Rows to calibrate with, so far."""
+        return len(self.samples.rows(Role.CALIBRATE))
+
+    @property
+    def calibration_rows_needed(self) -> int:
+        """Rows without which no alert is raised."""
+        return rows_needed(self._budget)
+
+    @property
+    def storm(self) -> bool:
+        """Whether attacks are so frequent now that an unlabelled flow proves nothing."""
+        if len(self._recent) < STORM_FLOWS:
+            return False
+        share = max(STORM_SHARE_MIN, STORM_BUDGETS * self._budget)
+        return sum(self._recent) > share * STORM_FLOWS
+
+    def observe(self, flows: Sequence[Flow]) -> list[Alarm]:
+        """Take flows in the order in which the sensor gave them; the alarms among them.
+
+        A flow's `family` is used as a label to learn from, never to raise or suppress an alarm.
+        """
+        if not flows:
+            return []
+        rows = np.stack([self._extractor.add(flow) for flow in flows])
+        scored = self._score(rows)
+        alarming = np.zeros(len(rows), np.bool_) if scored is None else scored[1]
+        for flow, row, alarm in zip(flows, rows, alarming, strict=True):
+            self._learn_from(flow, row, alarm=bool(alarm))
+        if scored is None:
+            return []
+        picked = np.flatnonzero(alarming)
+        return self._alarms([flows[int(i)] for i in picked], rows[picked], scored[0], picked)
+
+    def _score(self, rows: Rows) -> tuple[Scores, NDArray[np.bool_]] | None:
+        if self._scaler is None or self.serving is None:
+            return None
+        found = scores(self._shape, self.serving.vector, self._scaler(rows))
+        return found, self.serving.calibration.alarms(found)
+
+    def _learn_from(self, flow: Flow, row: Rows, *, alarm: bool) -> None:
+        self.seen.flows += 1
+        self.seen.alarms += alarm
+        if self._scaler is None:
+            self._early.append(row)
+            if len(self._early) >= SCALER_ROWS:
+                self._scaler = Scaler.fit(np.stack(self._early))
+                self._early.clear()
+        label = NO_LABEL if flow.family is None else FAMILIES.index(flow.family)
+        self.seen.labelled += label > 0
+        self._recent.append(alarm or label > 0)
+        trust = Trust.ODD if alarm else Trust.CLEAN
+        if self.storm:
+            trust = Trust.UNKNOWN
+            self.seen.quarantined += label == NO_LABEL
+        self.samples.add(flow.uid, row, label, trust)
+
+    def _alarms(
+        self, flows: Sequence[Flow], rows: Rows, scored: Scores, picked: NDArray[np.int64]
+    ) -> list[Alarm]:
+        if not flows or self._scaler is None or self.serving is None:
+            return []
+        calibration = self.serving.calibration
+        subset = Scores(scored.error[picked], scored.families[picked], scored.odds[picked])
+        by_error, by_odds = calibration.surprises(subset)
+        scaled = self._scaler(rows)
+        columns, _ = top_features(self._shape, self.serving.vector, scaled, TOP_FEATURES)
+        low, high = np.quantile(self.samples.rows(Role.TRAIN), [0.05, 0.95], axis=0)
+        alarms = []
+        for i, flow in enumerate(flows):
+            named = by_odds[i] > calibration.threshold
+            family = FAMILIES[1 + int(subset.families[i, 1:].argmax())] if named else None
+            reasons = tuple(
+                Reason(SCHEMA[c], float(rows[i, c]), float(low[c]), float(high[c]))
+                for c in columns[i]
+            )
+            score = float(max(by_error[i], by_odds[i]))
+            alarms.append(Alarm(flow, score, calibration.threshold, family, reasons))
+        return alarms
+
+    def batches(self, cycle: int) -> Batches | None:
+        """Rows for one cycle of training; None while there are too few."""
+        if self._scaler is None:
+            return None
+        return self.samples.batches(cycle, self._scaler)
+
+    def serve(self, vector: Rows, cycle: int) -> None:
+        """Score with this model from now on, calibrated on rows that it was not trained on.
+
+        Args:
+            vector: the whole detector, float32 `(dim,)`.
+            cycle: in which it came to be; for the alerts.
+        """
+        reference = self.samples.rows(Role.TRAIN)
+        if self._scaler is None or len(reference) < REFERENCE_ROWS_MIN:
+            return
+        held = self.samples.rows(Role.CALIBRATE)
+        made = calibrate(
+            scores(self._shape, vector, self._scaler(reference)),
+            scores(self._shape, vector, self._scaler(held)),
+            self._budget,
+        )
+        self.serving = Serving(vector.copy(), made, cycle)
+
+    def realised_rate(self) -> tuple[int, int]:
+        """Alarms among held-out rows, and their number: neither trained nor calibrated on.
+
+        Held-out rows of quarantined flows are not among them, so this speaks of usual traffic.
+        """
+        held = self.samples.rows(Role.HOLDOUT)
+        scored = self._score(held) if len(held) else None
+        return (0, 0) if scored is None else (int(scored[1].sum()), len(held))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays for the store."""
+        arrays: dict[str, NDArray[Any]] = {
+            f"samples.{name}": array for name, array in self.samples.to_arrays().items()
+        }
+        if self._scaler is not None:
+            arrays |= {f"scaler.{n}": a for n, a in self._scaler.to_arrays().items()}
+        if self.serving is not None:
+            arrays["serving.vector"] = self.serving.vector
+            found = self.serving.calibration.to_arrays()
+            arrays |= {f"calibration.{name}": array for name, array in found.items()}
+        return arrays
+
+    def restore(self, arrays: dict[str, NDArray[Any]], cycle: int) -> None:
+        """Become what `to_arrays` described. The 30 s context starts empty.
+
+        Raises:
+            StateError: an array is absent or damaged.
+        """
+
+        def group(name: str) -> dict[str, NDArray[Any]]:
+            prefix = f"{name}."
+            return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+
+        self.samples.restore(group("samples"))
+        if scaler := group("scaler"):
+            self._scaler = Scaler.from_arrays(scaler)
+        vector = arrays.get("serving.vector")
+        if vector is not None and vector.shape == (self._shape.layout.dim,):
+            calibration = Calibration.from_arrays(group("calibration"))
+            self.serving = Serving(vector, calibration, cycle)
