@@ -5,7 +5,7 @@ from collections import defaultdict
 import numpy as np
 import trio
 import trio.lowlevel
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossip.actions import Report, Topic, Train
 from gossip.config import PeerConfig
@@ -164,7 +164,7 @@ def test_a_full_inbox_sheds_and_counts():
         node = Node(wire, "n0")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(node.driver.run, Start())
-            await trio.lowlevel.checkpoint()
+            await wait_all_tasks_blocked()
             handler = wire.handlers["n0"]
             for _ in range(1000):
                 await handler(PeerId("flood"), b"garbage")  # never yields to the loop
