@@ -18,7 +18,7 @@ class Descent:
         ConfigError: a value is out of range.
     """
 
-    rate: float = 0.05
+    rate: float = 0.1
     momentum: float = 0.9
     clip: float = 1.0
 

@@ -1,24 +1,104 @@
-"""A learner in numpy alone: plain classifiers of any depth, one peer after the other.
+"""The same learners in numpy alone, one peer after the other.
 
-It stands in for torch in tests and on machines that have none, and says in the fewest lines what
-`gossip.learning.detector.Classifier` must compute.
+They stand in for torch in tests and on machines that have none (there is no torch for musl or
+armv7), and say in the fewest lines what `gossip.learning.detector` must compute; a test holds the
+two together.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gossip.learning.descent import Descent
-from gossip.learning.learner import Batches, Outcome
-from gossip.learning.shapes import MLPShape
+from gossip.learning.layout import Layout
+from gossip.learning.learner import BENIGN, Batches, Outcome
+from gossip.learning.shapes import DetectorShape, MLPShape
 
 Vector = NDArray[np.float32]
+Labels = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Arrays = dict[str, Vector]
+
+
+class _Model(Protocol):
+    """What `_train` needs of a model."""
+
+    @property
+    @abstractmethod
+    def layout(self) -> Layout:
+        """Where each array lies in the flat vector."""
+
+    @abstractmethod
+    def gradients(self, w: Arrays, g: Arrays, x: Vector, y: Labels, known: Flags) -> float:
+        """Write every gradient of one peer's step into `g` and return the loss."""
+
+
+def _affine(w: Arrays, name: str, a: Vector) -> Vector:
+    out: Vector = a @ w[f"{name}.w"] + w[f"{name}.b"]
+    return out
+
+
+def _back(w: Arrays, g: Arrays, name: str, a: Vector, delta: Vector) -> Vector:
+    """Write a layer's gradients; returns the gradient by its input `a`."""
+    np.matmul(a.T, delta, out=g[f"{name}.w"])
+    delta.sum(0, out=g[f"{name}.b"])
+    out: Vector = delta @ w[f"{name}.w"].T
+    return out
+
+
+def _cross_entropy(logits: Vector, y: Labels, known: Flags) -> tuple[float, Vector]:
+    """Mean over the rows that carry a label of a known family, and its gradient."""
+    rows = np.flatnonzero((y >= 0) & known[np.maximum(y, 0)])
+    delta = np.zeros_like(logits)
+    if not len(rows):
+        return 0.0, delta
+    log_p = np.where(known, logits[rows], np.float32(-np.inf))
+    log_p -= log_p.max(1, keepdims=True)
+    log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))
+    delta[rows] = np.exp(log_p)
+    delta[rows, y[rows]] -= 1.0
+    delta /= len(rows)
+    return -float(log_p[np.arange(len(rows)), y[rows]].mean()), delta
+
+
+def _reconstruction(out: Vector, x: Vector, y: Labels) -> tuple[float, Vector]:
+    """Mean squared error over the rows not labelled as attacks, and its gradient."""
+    residual = np.where((y <= BENIGN)[:, None], out - x, np.float32(0.0))
+    count = max(int((y <= BENIGN).sum()), 1) * x.shape[1]
+    return float(np.square(residual).sum()) / count, residual * np.float32(2.0 / count)
+
+
+def _train(
+    model: _Model, descent: Descent, vectors: Vector, momentum: Vector, batches: Batches
+) -> Outcome:
+    batches.check(peers=len(vectors))
+    out = Outcome(vectors.copy(), momentum.copy(), np.zeros(len(vectors), np.float32))
+    steps = batches.x.shape[1]
+    gradient = np.empty(vectors.shape[1], np.float32)
+    g = model.layout.views(gradient)
+    for peer in range(len(vectors)):
+        vector, moving = out.vectors[peer], out.momentum[peer]
+        w = model.layout.views(vector)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for step in range(steps):
+                x, y = batches.x[peer, step], batches.y[peer, step]
+                out.loss[peer] += model.gradients(w, g, x, y, batches.known[peer]) / steps
+                length = float(np.linalg.norm(gradient))
+                gradient *= np.float32(min(1.0, descent.clip / max(length, 1e-12)))
+                moving *= np.float32(descent.momentum)
+                moving += gradient
+                vector -= np.float32(descent.rate) * moving
+        if not (np.isfinite(vector).all() and np.isfinite(moving).all()):
+            vector[:], moving[:], out.loss[peer] = vectors[peer], 0.0, np.nan
+    return out
 
 
 @dataclass(frozen=True)
 class ReferenceClassifier:
-    """`MLPShape((features, classes))` is softmax regression.
+    """`gossip.learning.detector.Classifier` in numpy; `(features, classes)` is softmax regression.
 
     Args:
         sizes: layer sizes.
@@ -27,6 +107,11 @@ class ReferenceClassifier:
 
     sizes: MLPShape
     descent: Descent = field(default_factory=Descent)
+
+    @property
+    def layout(self) -> Layout:
+        """Where each array lies in the flat vector."""
+        return self.sizes.layout
 
     @property
     def dim(self) -> int:
@@ -49,45 +134,75 @@ class ReferenceClassifier:
 
     def train(self, vectors: Vector, momentum: Vector, batches: Batches) -> Outcome:
         """See `Learner.train`."""
-        batches.check(peers=len(vectors))
-        out = Outcome(vectors.copy(), momentum.copy(), np.zeros(len(vectors), np.float32))
-        steps = batches.x.shape[1]
-        for peer in range(len(vectors)):
-            w, m = out.vectors[peer], out.momentum[peer]
-            for step in range(steps):
-                x, y = batches.x[peer, step], batches.y[peer, step]
-                loss, gradient = self._gradient(w, x, y, batches.known[peer])
-                out.loss[peer] += loss / steps
-                length = float(np.linalg.norm(gradient))
-                gradient *= min(1.0, self.descent.clip / max(length, 1e-12))
-                m *= self.descent.momentum
-                m += gradient
-                w -= self.descent.rate * m
-        return out
+        return _train(self, self.descent, vectors, momentum, batches)
 
-    def _gradient(
-        self, vector: Vector, x: Vector, y: NDArray[np.int64], known: NDArray[np.bool_]
-    ) -> tuple[float, Vector]:
-        """Masked cross entropy over the rows that carry a label of a known family."""
-        gradient = np.zeros_like(vector)
-        counted = (y >= 0) & known[np.maximum(y, 0)]
-        x, y = x[counted], y[counted]
-        if not len(y):
-            return 0.0, gradient
-        w, g = self.sizes.layout.views(vector), self.sizes.layout.views(gradient)
+    def gradients(self, w: Arrays, g: Arrays, x: Vector, y: Labels, known: Flags) -> float:
+        """See `_Model.gradients`."""
         names = [name for name, _, _ in self.sizes.layers]
         inputs = [x]
         for name in names[:-1]:
-            inputs.append(np.maximum(inputs[-1] @ w[f"{name}.w"] + w[f"{name}.b"], 0.0))
-        logits = np.where(known, inputs[-1] @ w[f"{names[-1]}.w"] + w[f"{names[-1]}.b"], -np.inf)
-        log_p = logits - logits.max(1, keepdims=True)
-        log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))
-        rows = np.arange(len(y))
-        delta = np.exp(log_p)
-        delta[rows, y] -= 1.0
-        delta /= len(y)
+            inputs.append(np.maximum(_affine(w, name, inputs[-1]), 0.0))
+        loss, delta = _cross_entropy(_affine(w, names[-1], inputs[-1]), y, known)
         for name, a in zip(reversed(names), reversed(inputs), strict=True):
-            g[f"{name}.w"][:] = a.T @ delta
-            g[f"{name}.b"][:] = delta.sum(0)
-            delta = (delta @ w[f"{name}.w"].T) * (a > 0)
-        return -float(log_p[rows, y].mean()), gradient
+            delta = _back(w, g, name, a, delta) * (a > 0)
+        return loss
+
+
+@dataclass(frozen=True)
+class ReferenceDetector:
+    """`gossip.learning.detector.Detector` in numpy.
+
+    Args:
+        sizes: layer sizes.
+        descent: how to step.
+        reconstruction: weight of the autoencoder's loss beside the head's.
+    """
+
+    sizes: DetectorShape
+    descent: Descent = field(default_factory=Descent)
+    reconstruction: float = 1.0
+
+    @property
+    def layout(self) -> Layout:
+        """Where each array lies in the flat vector."""
+        return self.sizes.layout
+
+    @property
+    def dim(self) -> int:
+        """Length of the flat float32 vector."""
+        return self.sizes.layout.dim
+
+    @property
+    def shared(self) -> int:
+        """How many of the first numbers travel."""
+        return self.sizes.shared
+
+    @property
+    def shape(self) -> str:
+        """Layer sizes as text."""
+        return self.sizes.text
+
+    def initial(self, seed: bytes) -> Vector:
+        """A fresh vector, float32 `(dim,)`."""
+        return self.sizes.initial(seed)
+
+    def train(self, vectors: Vector, momentum: Vector, batches: Batches) -> Outcome:
+        """See `Learner.train`."""
+        return _train(self, self.descent, vectors, momentum, batches)
+
+    def gradients(self, w: Arrays, g: Arrays, x: Vector, y: Labels, known: Flags) -> float:
+        """See `_Model.gradients`."""
+        encoded = np.maximum(_affine(w, "encode", x), 0.0)
+        code: Vector = np.tanh(_affine(w, "code", encoded))
+        decoded = np.maximum(_affine(w, "decode", code), 0.0)
+        judged = np.maximum(_affine(w, "judge", encoded), 0.0)
+        mse, delta = _reconstruction(_affine(w, "rebuild", decoded), x, y)
+        delta *= np.float32(self.reconstruction)
+        delta = _back(w, g, "rebuild", decoded, delta) * (decoded > 0)
+        delta = _back(w, g, "decode", code, delta) * (1.0 - np.square(code))
+        by_encoded = _back(w, g, "code", encoded, delta)
+        entropy, delta = _cross_entropy(_affine(w, "name", judged), y, known)
+        delta = _back(w, g, "name", judged, delta) * (judged > 0)
+        by_encoded += _back(w, g, "judge", encoded, delta)
+        _back(w, g, "encode", x, by_encoded * (encoded > 0))
+        return self.reconstruction * mse + entropy

@@ -59,7 +59,7 @@ class DetectorShape:
     families: int
     hidden: int = 64
     code: int = 12
-    judge: int = 32
+    judge: int = 16
 
     def __post_init__(self) -> None:
         """Check every size."""
