@@ -55,12 +55,16 @@ class Kept:
         ages: int64 `(fragments,)`.
         cycle: the last one begun.
         contacts: peers remembered.
+        local: the part of the model that peers do not merge, float32; None if untrained or empty.
+        momentum: of the whole model, float32 `(dim,)`; None stands for zeros.
     """
 
     vector: NDArray[np.float32]
     ages: NDArray[np.int64]
     cycle: int
     contacts: tuple[Contact, ...]
+    local: NDArray[np.float32] | None = None
+    momentum: NDArray[np.float32] | None = None
 
 
 Spawn = Callable[[int, int, Kept | None], Machine]
@@ -96,6 +100,7 @@ class Host:
     severed: int = 0  # the last life that ended in a crash: what it was sending is gone
     armed: dict[Timer, int] = field(default_factory=dict)
     job: Job | None = None
+    local: NDArray[np.float32] | None = None
     momentum: NDArray[np.float32] | None = None
     outboxes: dict[int, Outbox] = field(default_factory=dict)
     frames: int = 0

@@ -70,8 +70,8 @@ def measure(world: World, shards: Shards, judge: Judge, seed: bytes, peers_max: 
     everybody = range(len(world.hosts))
     chosen = frozenset(choose(everybody, peers_max, seed, "judged", 0, Purpose.WORLD))
     judged = [
-        judge.judge(machine.vector, shards.shards[index])
-        for index, machine in alive
+        judge.judge(world.whole_vector(index), shards.shards[index])
+        for index, _ in alive
         if not peers_max or index in chosen
     ]
     return Sample(

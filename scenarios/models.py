@@ -7,11 +7,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.learning.calibration import calibrate, conformal_threshold
+from gossip.learning.descent import Descent
 from gossip.learning.learner import BENIGN, Learner
+from gossip.learning.reference import ReferenceClassifier
 from gossip.learning.scoring import scores
 from gossip.learning.shapes import DetectorShape, MLPShape
 from scenarios.shards import Shard, Shards
-from scenarios.spec import Learning, Model
+from scenarios.spec import Arithmetic, Learning, Model
 
 Floats = NDArray[np.float32]
 
@@ -38,25 +41,12 @@ class Judge(Protocol):
         """Judge one peer's model; `vector` is float32 `(dim,)`."""
 
 
-def threshold(benign: Floats, budget: float) -> float:
-    """The score that a new benign row exceeds with a probability of at most `budget`.
-
-    Split conformal: the ceil((n + 1)(1 - budget))-th smallest of n held-out benign scores (Vovk et
-    al. 2005; Lei et al. 2018, section 2.2); infinite while n is too small for the budget.
-    """
-    rank = int(np.ceil((len(benign) + 1) * (1.0 - budget)))
-    return float(np.partition(benign, rank - 1)[rank - 1]) if 1 <= rank <= len(benign) else np.inf
-
-
-def verdict(calibrate: Floats, odds: Floats, likeliest: NDArray[np.int64], shard: Shard,
-            budget: float) -> Judgement:  # fmt: skip
-    """Judge scores: calibrate on one set of rows, count on the other."""
-    alarm = odds > threshold(calibrate, budget)
+def _judgement(alarms: NDArray[np.bool_], likeliest: NDArray[np.intp], shard: Shard) -> Judgement:
     attack = shard.test_y != BENIGN
     return Judgement(
         accuracy=_share(likeliest == shard.test_y),
-        detection=_share(alarm[attack]),
-        false_alarms=_share(alarm[~attack]),
+        detection=_share(alarms[attack]),
+        false_alarms=_share(alarms[~attack]),
     )
 
 
@@ -77,10 +67,10 @@ class ClassifierJudge:
 
     def judge(self, vector: Floats, shard: Shard) -> Judgement:
         """See `Judge`."""
-        calibrate = self._logits(vector, shard.calibrate_x)
-        test = self._logits(vector, shard.test_x)
-        likeliest = test.argmax(axis=1)
-        return verdict(_odds(calibrate), _odds(test), likeliest, shard, self.budget)
+        calibration = _odds(self._logits(vector, shard.calibrate_x))
+        logits = self._logits(vector, shard.test_x)
+        alarms = _odds(logits) > conformal_threshold(calibration, self.budget)
+        return _judgement(alarms, logits.argmax(axis=1), shard)
 
     def _logits(self, vector: Floats, x: Floats) -> Floats:
         w = self.shape.layout.views(vector)
@@ -100,17 +90,21 @@ def _odds(logits: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class DetectorJudge:
-    """Scores rows of the gateways' detector by its head's log odds."""
+    """Raises alarms as a gateway does; see `gossip.learning.calibration`."""
 
     shape: DetectorShape
     budget: float
 
     def judge(self, vector: Floats, shard: Shard) -> Judgement:
-        """See `Judge`."""
-        calibrate = scores(self.shape, vector, shard.calibrate_x)
-        test = scores(self.shape, vector, shard.test_x)
-        likeliest = test.families.argmax(axis=1)
-        return verdict(calibrate.odds, test.odds, likeliest, shard, self.budget)
+        """See `Judge`. The tails are fitted on the benign rows that the peer trains on."""
+        benign = shard.train_x[shard.train_y <= BENIGN]
+        calibration = calibrate(
+            scores(self.shape, vector, benign),
+            scores(self.shape, vector, shard.calibrate_x),
+            self.budget,
+        )
+        found = scores(self.shape, vector, shard.test_x)
+        return _judgement(calibration.alarms(found), found.families.argmax(axis=1), shard)
 
 
 def make_model(learning: Learning, shards: Shards) -> tuple[Learner, Judge]:
@@ -119,13 +113,17 @@ def make_model(learning: Learning, shards: Shards) -> tuple[Learner, Judge]:
     Raises:
         ConfigError: a layer's size is out of bounds.
     """
-    # torch takes a second to import and much memory, and checking a scenario needs neither.
-    from gossip.learning.detector import Classifier, Descent, Detector  # noqa: PLC0415
-
     descent = Descent(learning.rate, learning.momentum, learning.clip)
     features, families = shards.features, len(shards.families)
     if learning.model is Model.CLASSIFIER:
         sizes = MLPShape((features, *learning.hidden, families))
-        return Classifier(sizes, descent), ClassifierJudge(sizes, learning.alarm_budget)
+        judge = ClassifierJudge(sizes, learning.alarm_budget)
+        if learning.arithmetic is Arithmetic.NUMPY:
+            return ReferenceClassifier(sizes, descent), judge
+        from gossip.learning import detector  # noqa: PLC0415 - torch is slow and large to import
+
+        return detector.Classifier(sizes, descent), judge
+    from gossip.learning import detector  # noqa: PLC0415 - as above
+
     shape = DetectorShape(features, families)
-    return Detector(shape, descent), DetectorJudge(shape, learning.alarm_budget)
+    return detector.Detector(shape, descent), DetectorJudge(shape, learning.alarm_budget)

@@ -9,7 +9,7 @@ from gossip.errors import ConfigError
 from scenarios.churn import Change, Deed, ordered, sessions, staggered
 from scenarios.links import Condition, Latency, Links, Partition, Rule
 from scenarios.selectors import select
-from scenarios.spec import SAMPLING, LinkRule, Scenario, Split, parse_latency
+from scenarios.spec import SAMPLING, Arithmetic, LinkRule, Model, Scenario, Split, parse_latency
 from scenarios.world import Physics
 from topologies.errors import TopologyError
 from topologies.graphs import build, neighbours, schedule
@@ -81,6 +81,7 @@ class _Planner:
 
     def plan(self) -> Plan:
         scenario, mesh = self.scenario, self.scenario.mesh
+        self._model()
         self.groups = dict(mesh.groups)
         fixed = self._topology()
         for name in mesh.groups:
@@ -89,6 +90,7 @@ class _Planner:
             train_us=self._train_us(),
             lost_after_us=mesh.lost_after_us,
             queue_frames=mesh.queue_frames,
+            outboxes=mesh.outboxes,
             bootstrap=() if fixed else self._select(mesh.bootstrap, "mesh.bootstrap"),
             neighbours=fixed,
         )
@@ -130,6 +132,14 @@ class _Planner:
             owner = self.scenario.mesh if hasattr(self.scenario.mesh, name) else None
             given[name] = getattr(owner or self.scenario.learning, name)
         return PeerConfig(**given)
+
+    def _model(self) -> None:
+        learning = self.scenario.learning
+        if learning.model is Model.DETECTOR:
+            if learning.hidden:
+                raise self._wrong("learning.hidden", "a detector has its own layers; leave it out")
+            if learning.arithmetic is Arithmetic.NUMPY:
+                raise self._wrong("learning.arithmetic", 'a detector trains in torch; use "torch"')
 
     def _topology(self) -> tuple[tuple[int, ...], ...] | None:
         mesh = self.scenario.mesh

@@ -6,6 +6,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TextIO
 
+from gossip.actions import Report
 from gossip.contacts import Contact, PeerId
 from gossip.fingerprint import Fingerprint
 from gossip.learning.learner import Learner
@@ -69,6 +70,7 @@ def set_up(
     *,
     postpone: bool = True,
     lines: TextIO | None = None,
+    listen: Callable[[int, int, Report], None] | None = None,
     model: tuple[Learner, Judge] | None = None,
     shards: Shards | None = None,
 ) -> Stage:
@@ -78,6 +80,7 @@ def set_up(
         plan: as `make_plan` gave it; drives one World only.
         postpone: see `Postponed`.
         lines: takes one JSON object per event.
+        listen: told of every report, with the time and the reporting peer's index.
         model: instead of the learner and judge that the scenario names.
         shards: instead of the data that the scenario names.
     """
@@ -88,20 +91,20 @@ def set_up(
     names = peer_names(scenario.mesh.peers)
     learning = scenario.learning
     rows = Epochs(shards, names, learning.steps, learning.batch, seed)
-    trainer = Postponed(learner, rows, postpone=postpone)
     initial = learner.initial(seed)
+    trainer = Postponed(learner, rows, initial, postpone=postpone)
     fingerprint = Fingerprint(shards.schema, f"{learner.shape}, {plan.config.fragments} fragments")
 
     def spawn(index: int, life: int, kept: Kept | None) -> Machine:
         me = Contact(PeerId(names[index]))
         own_seed = seed + b"/%d" % life  # a peer's serial numbers start anew with each life
         if kept is None:
-            return Peer(plan.config, me, own_seed, fingerprint, initial)
+            return Peer(plan.config, me, own_seed, fingerprint, initial[: learner.shared])
         state = kept.vector, kept.ages, kept.cycle
         return Peer(plan.config, me, own_seed, fingerprint, *state)
 
     trace = Trace(lines)
-    world = World(names, spawn, trainer, plan.links(), plan.physics, plan.changes, trace)
+    world = World(names, spawn, trainer, plan.links(), plan.physics, plan.changes, trace, listen)
     return Stage(plan, world, shards, judge, trainer)
 
 

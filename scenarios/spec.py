@@ -36,6 +36,13 @@ class Model(Enum):
     DETECTOR = "detector"
 
 
+class Arithmetic(Enum):
+    """What computes a classifier's training."""
+
+    TORCH = "torch"  # fast; results differ in the last digits with the size of a batch
+    NUMPY = "numpy"  # slow; the same to the last bit whatever is batched
+
+
 @dataclass(frozen=True, slots=True)
 class Mesh:
     """`[mesh]`: the nodes, their protocol and how long they are watched."""
@@ -56,6 +63,7 @@ class Mesh:
     join_retry_us_max: Duration = 60_000_000
     lost_after_us: Annotated[Duration, Range(0, DAY_US)] = 5_000_000
     queue_frames: Annotated[int, Range(1, 1_000)] = 4
+    outboxes: Annotated[int, Range(1, 100_000)] = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +93,18 @@ class Learning:
     """`[learning]`: the model, its training, and how models are exchanged."""
 
     model: Model = Model.CLASSIFIER
+    arithmetic: Arithmetic = Arithmetic.TORCH
     hidden: tuple[Annotated[int, Range(1, 4_096)], ...] = ()
     steps: Annotated[int, Range(1, 10_000)] = 7
     batch: Annotated[int, Range(1, 10_000)] = 32
-    rate: Annotated[float, Range(0.0, 100.0)] = 0.05
+    rate: Annotated[float, Range(1e-9, 99.0)] = 0.05
     momentum: Annotated[float, Range(0.0, 0.999)] = 0.0
     clip: Annotated[float, Range(1e-6, 1e6)] = 1.0
     train_us: Annotated[Duration, Range(0, DAY_US)] = 500_000
     slow: tuple[Slow, ...] = ()
     evaluate_us: Annotated[Duration, Range(0, FOREVER_US)] = 60_000_000
     evaluate_peers: Annotated[int, Range(0, 100_000)] = 200
-    alarm_budget: Annotated[Share, Range(0.0, 1.0)] = 0.005
+    alarm_budget: Annotated[Share, Range(1e-6, 0.5)] = 0.005
     exchange: Exchange = Exchange.AGE
     fanout: int = 1
     token_cost: int = 10

@@ -39,7 +39,9 @@ class Job:
     Args:
         peer: index of the peer.
         cycle: given back in `Trained`.
-        vector: where to start, float32 `(dim,)`; dropped once trained.
+        vector: the part that peers merge, float32 `(shared,)`; dropped once trained.
+        local: the part that stays with the peer, float32 `(dim - shared,)`; None stands for the
+            initial one. Replaced by the trained one.
         momentum: float32 `(dim,)`; None stands for zeros. Replaced by the new one.
         trained: the result, once there is one.
     """
@@ -47,6 +49,7 @@ class Job:
     peer: int
     cycle: int
     vector: NDArray[np.float32] | None
+    local: NDArray[np.float32] | None
     momentum: NDArray[np.float32] | None
     trained: Trained | None = None
 
@@ -57,6 +60,7 @@ class Postponed:
     Args:
         learner: trains stacks of vectors.
         rows: the peers' data.
+        initial: the vector that everybody starts with, float32 `(dim,)`.
         postpone: False trains each job alone at its completion, for comparison.
         chunk_peers: at most this many in one call of the learner, which bounds memory.
     """
@@ -65,12 +69,14 @@ class Postponed:
         self,
         learner: Learner,
         rows: Rows,
+        initial: NDArray[np.float32],
         *,
         postpone: bool = True,
         chunk_peers: int = CHUNK_PEERS,
     ) -> None:
         self._learner = learner
         self._rows = rows
+        self._initial = initial
         self._postpone = postpone
         self._chunk_peers = chunk_peers
         self._waiting: dict[int, Job] = {}  # by peer, in order of asking
@@ -100,20 +106,36 @@ class Postponed:
         assert job.trained is not None  # noqa: S101 - trained above; tells the type checker
         return job.trained
 
+    def whole(
+        self, vector: NDArray[np.float32], local: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """A peer's merged and local parts in one, float32 `(dim,)`."""
+        if local is None:
+            local = self._initial[len(vector) :]
+        return np.concatenate([vector, local]) if len(local) else vector
+
     def _train(self, jobs: list[Job]) -> None:
         self.calls += 1
         batches = self._rows.batches([job.peer for job in jobs], [job.cycle for job in jobs])
-        vectors = np.stack([job.vector for job in jobs if job.vector is not None])
+        shared = self._learner.shared
+        vectors = np.empty((len(jobs), self._learner.dim), np.float32)
+        vectors[:, shared:] = self._initial[shared:]
         momentum = np.zeros_like(vectors)
         for row, job in enumerate(jobs):
+            vectors[row, :shared] = job.vector
+            if job.local is not None:
+                vectors[row, shared:] = job.local
             if job.momentum is not None:
                 momentum[row] = job.momentum
         outcome = self._learner.train(vectors, momentum, batches)
-        deltas = outcome.vectors - vectors
+        deltas = outcome.vectors[:, :shared] - vectors[:, :shared]
         moving = np.count_nonzero(outcome.momentum, axis=1)
         steps = int(batches.x.shape[1])
         for row, job in enumerate(jobs):
             job.vector = None
-            # A learner without momentum costs no memory for it.
+            # What is empty or zero costs no memory: a whole mesh of it would be much.
+            job.local = (
+                outcome.vectors[row, shared:].copy() if shared < len(self._initial) else None
+            )
             job.momentum = outcome.momentum[row].copy() if moving[row] else None
             job.trained = Trained(job.cycle, deltas[row], steps, float(outcome.loss[row]))

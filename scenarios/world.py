@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Topic, Train
 from gossip.contacts import Contact, PeerId
 from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired
@@ -52,6 +55,8 @@ class Physics:
         lost_after_us: from the start of a transfer to an unreachable peer until the sender is
             told by `PeerLost`.
         queue_frames: frames that may wait for one neighbour behind the one on its way.
+        outboxes: neighbours to whom frames may be on their way at one time; a frame for a further
+            one is shed.
         bootstrap: peers that everybody joins by.
         neighbours: per peer, its neighbours in a fixed topology; None is peer sampling.
     """
@@ -59,6 +64,7 @@ class Physics:
     train_us: Sequence[int]
     lost_after_us: int
     queue_frames: int = 4
+    outboxes: int = 64
     bootstrap: tuple[int, ...] = ()
     neighbours: tuple[tuple[int, ...], ...] | None = None
 
@@ -138,6 +144,12 @@ class World:
         """Index and peer of every node that is up, by index."""
         return [(host.index, host.machine) for host in self.hosts if host.machine is not None]
 
+    def whole_vector(self, index: int) -> NDArray[np.float32]:
+        """The model a node that is up detects with: merged part and local part, `(dim,)`."""
+        host = self.hosts[index]
+        assert host.machine is not None  # noqa: S101 - the caller asks for nodes that are up
+        return self._trainer.whole(host.machine.vector, host.local)
+
     # Events and actions
 
     def _push(self, at_us: int, due: _Due, what: Any) -> int:
@@ -162,7 +174,7 @@ class World:
                 due_us = max(at_us, self.now_us)
                 host.armed[timer] = self._push(due_us, _Due.TIMER, (host, timer))
             case Train(cycle, vector):
-                host.job = Job(host.index, cycle, vector, host.momentum)
+                host.job = Job(host.index, cycle, vector, host.local, host.momentum)
                 self._trainer.ask(host.job)
                 due_us = self.now_us + self._physics.train_us[host.index]
                 self._push(due_us, _Due.TRAINED, (host, host.job))
@@ -189,7 +201,7 @@ class World:
             return
         trained = self._trainer.result(job)
         host.job = None
-        host.momentum = job.momentum
+        host.local, host.momentum = job.local, job.momentum
         self.tally.trainings += 1
         self._deliver(host, trained)
 
@@ -202,14 +214,16 @@ class World:
             self._push(self.now_us + self._physics.lost_after_us, _Due.FAIL, lost)
             return
         outbox = host.outboxes.get(receiver)
-        if outbox is None:
+        if outbox is not None:
+            outbox.queue.append(send.frame)
+            if len(outbox.queue) > self._physics.queue_frames:
+                outbox.queue.popleft()
+                self.tally.shed += 1
+        elif len(host.outboxes) >= self._physics.outboxes:
+            self.tally.shed += 1
+        else:
             host.outboxes[receiver] = Outbox()
             self._transmit(host, receiver, send.frame)
-            return
-        outbox.queue.append(send.frame)
-        if len(outbox.queue) > self._physics.queue_frames:
-            outbox.queue.popleft()
-            self.tally.shed += 1
 
     def _transmit(self, host: Host, receiver: int, frame: bytes) -> None:
         """Put a frame on its way; the outbox exists for as long as one is."""
@@ -285,6 +299,8 @@ class World:
         host.life += 1
         host.state = State.UP
         host.kept = None
+        if kept is not None:
+            host.local, host.momentum = kept.local, kept.momentum
         host.machine = self._spawn(host.index, host.life, kept)
         neighbours = self._physics.neighbours
         if neighbours is not None:
@@ -299,8 +315,11 @@ class World:
     def _end(self, host: Host, state: State) -> None:
         machine = host.machine
         assert machine is not None  # noqa: S101 - the caller looked; tells the type checker
-        kept = Kept(machine.vector.copy(), machine.ages.copy(), machine.cycle, machine.remembered)
+        vector, ages = machine.vector.copy(), machine.ages.copy()
+        kept = Kept(vector, ages, machine.cycle, machine.remembered, host.local, host.momentum)
         if state is State.LEFT:
+            for outbox in host.outboxes.values():
+                outbox.queue.clear()
             self._deliver(host, Stop())  # the good-byes it sends stay on their way
         else:
             self.trace.crash(self.now_us, host.index, host.contact.peer)
@@ -309,5 +328,5 @@ class World:
         if host.job is not None:
             self._trainer.cancel(host.job)
         host.kept, host.state = kept, state
-        host.machine, host.job, host.momentum = None, None, None
+        host.machine, host.job, host.local, host.momentum = None, None, None, None
         host.armed.clear()

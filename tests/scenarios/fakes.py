@@ -49,11 +49,12 @@ class FakePeer:
 class FakeLearner:
     """Moves every vector by the mean of its rows; row by row, so batching cannot matter."""
 
-    dim = 2
-    shape = "fake 2"
+    dim = 3
+    shared = 2
+    shape = "fake 3"
 
     def initial(self, seed: bytes) -> np.ndarray:
-        return np.zeros(2, np.float32)
+        return np.zeros(3, np.float32)
 
     def train(self, vectors: np.ndarray, momentum: np.ndarray, batches: Batches) -> Outcome:
         out = vectors.copy()
@@ -94,6 +95,7 @@ class Rig:
         changes: tuple[Change, ...] = (),
         postpone: bool = True,
         rows: FakeRows | None = None,
+        outboxes: int = 64,
     ) -> None:
         self.lives: dict[int, list[FakePeer]] = {index: [] for index in range(count)}
 
@@ -109,9 +111,11 @@ class Rig:
         self.world = World(
             [name(index) for index in range(count)],
             spawn,
-            Postponed(FakeLearner(), self.rows, postpone=postpone, chunk_peers=4),
+            Postponed(
+                FakeLearner(), self.rows, np.zeros(3, np.float32), postpone=postpone, chunk_peers=4
+            ),
             Links(rules, latency, b"rig"),
-            Physics(times, lost_after_ms * MS, bootstrap=(0,)),
+            Physics(times, lost_after_ms * MS, outboxes=outboxes, bootstrap=(0,)),
             [*starts, *changes],
             Trace(),
         )

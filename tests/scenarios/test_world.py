@@ -1,5 +1,7 @@
 """The World's own behaviour, seen by fake peers."""
 
+import numpy as np
+
 from gossip.actions import Disconnect, Send, SetTimer
 from gossip.contacts import Contact, PeerId
 from gossip.events import PeerLost, Received, Start, Stop, Timer, TimerFired
@@ -201,3 +203,36 @@ def test_disconnect_drops_what_waits():
     rig = Rig(2, sends_at_start(1, *sends))
     rig.world.run(1_000 * MS)
     assert [event.frame for event in rig.peer(0).events(Received)] == [b"1"]
+
+
+def test_frames_to_too_many_neighbours_at_once_are_shed():
+    rig = Rig(4, sends_at_start(3, to(0), to(1), to(2), to(0)), outboxes=2)
+    rig.world.run(1_000 * MS)
+    assert [len(rig.peer(index).events(Received)) for index in range(3)] == [2, 1, 0]
+    assert rig.world.tally.shed == 1
+
+
+def test_leaving_drops_what_waits_but_says_good_bye():
+    def script(peer, event, now_us):
+        if isinstance(event, Stop):
+            return [to(0, b"bye")]
+        return [to(0, b"1"), to(0, b"2")] if peer.me.peer == name(1) and peer.life == 1 else []
+
+    rig = Rig(2, script, changes=(Change(5 * MS, 1, Deed.LEAVE),))
+    rig.world.run(1_000 * MS)
+    assert [event.frame for event in rig.peer(0).events(Received)] == [b"1", b"bye"]
+
+
+def test_a_return_brings_back_the_local_part_and_momentum():
+    changes = (Change(5 * MS, 0, Deed.CRASH), Change(9 * MS, 0, Deed.RETURN_KEPT),
+               Change(15 * MS, 0, Deed.CRASH), Change(19 * MS, 0, Deed.RETURN_FRESH))  # fmt: skip
+    rig = Rig(1, lambda *_: [], changes=changes)
+    host = rig.world.hosts[0]
+    rig.world.run(1 * MS)
+    host.local, host.momentum = np.array([5.0], np.float32), np.ones(3, np.float32)
+    rig.world.run(10 * MS)
+    assert rig.world.whole_vector(0).tolist() == [0, 0, 5]
+    assert host.momentum.tolist() == [1, 1, 1]
+    rig.world.run(20 * MS)
+    assert rig.world.whole_vector(0).tolist() == [0, 0, 0]
+    assert host.momentum is None

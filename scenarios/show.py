@@ -1,0 +1,130 @@
+"""`hedgerow simulate` for a person: a progress bar while it runs, a table at the end."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from node.quantities import format_duration, format_size
+from scenarios.measures import Sample, Spread
+from scenarios.results import Result, save, whole_file
+from scenarios.simulate import Progress, simulate
+from scenarios.spec import read
+
+SECOND_US = 1_000_000
+ROWS_MAX = 20
+
+
+def simulate_file(
+    path: Path,
+    *,
+    seed: int | None = None,
+    out: Path | None = None,
+    trace: bool = False,
+    as_json: bool = False,
+    console: Console | None = None,
+    notes: Console | None = None,
+) -> Result:
+    """Run a scenario file, showing its progress, and print what came of it.
+
+    Args:
+        path: the TOML file.
+        seed: instead of the file's own.
+        out: folder for `result.json`; None writes nothing.
+        trace: write `trace.jsonl` there too, one line per event.
+        as_json: print the result as JSON, not as a table.
+        console: takes the result; standard output by default.
+        notes: takes the progress bar; standard error by default.
+
+    Raises:
+        ConfigError: the scenario is wrong; nothing has been done or written.
+        StateError: `out` cannot be written.
+    """
+    console = Console() if console is None else console
+    notes = Console(stderr=True) if notes is None else notes
+    scenario = read(path)
+    with ExitStack() as stack:
+        lines = None
+        if out is not None and trace:
+            lines = stack.enter_context(whole_file(out / "trace.jsonl"))
+        bar = stack.enter_context(
+            Bar(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[state]}"),
+                TimeElapsedColumn(),
+                console=notes,
+            )
+        )
+        task = bar.add_task(scenario.title or path.stem, total=None, state="preparing")
+
+        def move(progress: Progress) -> None:
+            bar.update(
+                task, completed=progress.now_us, total=progress.end_us, state=_state(progress)
+            )
+
+        result = simulate(scenario, seed, move, where=path, trace_lines=lines)
+    if out is not None:
+        notes.print(f"wrote {save(result, out)}")
+    if as_json:
+        console.file.write(result.as_json())
+    else:
+        console.print(summary(result))
+        console.print(footer(result))
+    return result
+
+
+def _state(progress: Progress) -> str:
+    now_s, end_s = progress.now_us // SECOND_US, progress.end_us // SECOND_US
+    return f"{progress.up} peers, {now_s}/{end_s} s, {progress.cycles_per_s:,.0f} peer-cycles/s"
+
+
+def summary(result: Result) -> Table:
+    """The mesh over time; at most `ROWS_MAX` moments, the last always among them."""
+    title = f"{result.title or 'scenario'}, seed {result.seed}"
+    table = Table(title=title, caption="each: mean / worst tenth / worst peer")
+    for head in ("time", "up", "accuracy", "detection", "false alarms", "consensus", "parts"):
+        table.add_column(head, justify="right")
+    step = -(-len(result.samples) // ROWS_MAX)
+    for sample in result.samples[::-1][:: max(step, 1)][::-1]:
+        table.add_row(*_row(sample))
+    return table
+
+
+def _row(sample: Sample) -> tuple[str, ...]:
+    return (
+        format_duration(sample.at_us),
+        str(sample.up),
+        _three(sample.accuracy),
+        _three(sample.detection),
+        _three(sample.false_alarms),
+        f"{sample.consensus:.3g}",
+        str(sample.parts),
+    )
+
+
+def _three(spread: Spread) -> str:
+    return f"{spread.mean:.3f} / {spread.tenth:.3f} / {spread.worst:.3f}"
+
+
+def footer(result: Result) -> str:
+    """Counts, bytes, and what identifies and repeats the run."""
+    peers = len(result.bytes_sent)
+    mean_bytes = sum(result.bytes_sent) // peers
+    frames = ", ".join(f"{count} {fate}" for fate, count in result.frames.items())
+    topics = ", ".join(f"{count} {topic}" for topic, count in result.topics.items())
+    speed = result.cycles / result.wall_s if result.wall_s > 0.0 else 0.0
+    return (
+        f"frames: {frames}\n"
+        f"reports: {topics}\n"
+        f"sent by a peer: mean {_size(mean_bytes)}, most {_size(max(result.bytes_sent))}\n"
+        f"{result.cycles} peer-cycles in {result.wall_s:.1f} s ({speed:,.0f}/s)\n"
+        f"seed {result.seed}, trace {result.trace_hash} over {result.trace_events} events"
+    )
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1_000_000 else format_size(size_bytes)
