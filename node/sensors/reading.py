@@ -1,0 +1,195 @@
+"""A sensor's log, read whole: plain, gzip or xz, told apart by their first bytes."""
+
+import gzip
+import lzma
+import zlib
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+
+from gossip.errors import SensorError, StateError
+from gossip.flows import Flow
+from node.sensors.eve import EveParser
+from node.sensors.labels import LabelRules
+from node.sensors.lines import LineParser, LineSplitter, ReadStats
+from node.sensors.zeek import ZeekParser
+
+CHUNK_BYTES = 1 << 18
+GZIP_MAGIC = b"\x1f\x8b"
+XZ_MAGIC = b"\xfd7zXZ\x00"
+
+
+class Kind(Enum):
+    """Which sensor wrote a log. The value is the word used in settings."""
+
+    AUTO = "auto"  # told by the first line that is like one of the others
+    EVE = "eve"
+    ZEEK = "zeek"
+
+
+EXPECTED = {
+    Kind.AUTO: "Suricata's eve.json or Zeek's conn.log (tab-separated with its # header, or JSON)",
+    Kind.EVE: 'Suricata\'s eve.json, with lines of "event_type": "flow"',
+    Kind.ZEEK: "Zeek's conn.log, tab-separated with its # header, or JSON",
+}
+
+
+def parser_for(kind: Kind, rules: LabelRules | None = None) -> LineParser:
+    """A fresh parser.
+
+    Args:
+        kind: whose lines.
+        rules: how Suricata's alerts become weak labels.
+    """
+    if kind is Kind.EVE:
+        return EveParser(rules)
+    return ZeekParser() if kind is Kind.ZEEK else AutoParser(rules)
+
+
+class _Head(msgspec.Struct):
+    event_type: str = ""
+    orig_h: str = msgspec.field(default="", name="id.orig_h")
+    path: str = msgspec.field(default="", name="_path")
+
+
+class _Saved(msgspec.Struct, array_like=True):
+    kind: str
+    inner: bytes
+
+
+_head = msgspec.json.Decoder(_Head)
+_saved = msgspec.msgpack.Decoder(_Saved)
+
+
+def detect(line: bytes) -> Kind | None:
+    """Whose line this is; None where it is like neither's."""
+    if line.startswith(b"#"):
+        return Kind.ZEEK
+    if not line.startswith(b"{"):
+        return None
+    try:
+        head = _head.decode(line)
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        return None
+    if head.event_type:
+        return Kind.EVE
+    return Kind.ZEEK if head.orig_h or head.path else None
+
+
+class AutoParser:
+    """Finds out from the lines whose they are, once, and from then on is that sensor's parser."""
+
+    def __init__(self, rules: LabelRules | None = None) -> None:
+        self._rules = rules
+        self._stats = ReadStats()
+        self._kind = Kind.AUTO
+        self._parser: LineParser | None = None
+
+    @property
+    def stats(self) -> ReadStats:
+        """What became of the lines so far."""
+        return self._stats if self._parser is None else self._parser.stats
+
+    def parse(self, line: bytes) -> Flow | None:
+        """The line's flow; None where it holds none, as the sensor's own parser says."""
+        if self._parser is None:
+            kind = detect(line)
+            if kind is None:
+                self._stats.lines += 1
+                if line.strip():
+                    self._stats.refuse("neither a Suricata event nor a line of Zeek's")
+                return None
+            self._become(kind)
+        return self._parser.parse(line) if self._parser is not None else None
+
+    def snapshot(self) -> bytes:
+        """Whose lines these are, and that parser's snapshot."""
+        inner = b"" if self._parser is None else self._parser.snapshot()
+        return msgspec.msgpack.encode(_Saved(self._kind.value, inner))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take up an earlier life.
+
+        Raises:
+            StateError: the snapshot is damaged.
+        """
+        try:
+            saved = _saved.decode(snapshot)
+            kind = Kind(saved.kind)
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise StateError(f"the saved state of a sensor is damaged: {error}") from None
+        if kind is Kind.AUTO:
+            return
+        parser = parser_for(kind, self._rules)
+        parser.restore(saved.inner)
+        self._kind, self._parser = kind, parser
+
+    def _become(self, kind: Kind) -> None:
+        self._kind = kind
+        self._parser = parser_for(kind, self._rules)
+        stats = self._parser.stats
+        stats.lines, stats.bad = self._stats.lines, self._stats.bad
+        stats.samples.extend(self._stats.samples)
+
+
+def read(path: Path, kind: Kind = Kind.AUTO, parser: LineParser | None = None) -> Iterator[Flow]:
+    """The flows of a whole log, in its order.
+
+    Args:
+        path: plain, gzip or xz.
+        kind: whose log.
+        parser: one of the caller's own instead of `kind`; its `stats` tell what was bad.
+
+    Raises:
+        SensorError: while reading: the file cannot be read, is damaged (the flows before the
+            damage were given), or held no usable record.
+    """
+    parser = parser or parser_for(kind)
+    splitter = LineSplitter()
+    try:
+        with open_log(path) as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                for line in splitter.feed(chunk):
+                    if line is None:
+                        parser.stats.refuse_overlong()
+                    elif (flow := parser.parse(line)) is not None:
+                        yield flow
+        if (tail := splitter.finish()) and (flow := parser.parse(tail)) is not None:
+            yield flow
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise SensorError(
+            f"{path}: the compressed data are damaged after line {parser.stats.lines} ({error});"
+            " unpack the file by hand to see what can be saved"
+        ) from None
+    except OSError as error:
+        raise SensorError(f"cannot read {path}: {error.strerror or error}") from None
+    if not parser.stats.flows:
+        raise SensorError(_nothing(path, kind, parser.stats))
+
+
+def open_log(path: Path) -> BinaryIO:
+    """The log's own bytes, unpacked.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    with path.open("rb") as raw:
+        start = raw.read(len(XZ_MAGIC))
+    if start.startswith(GZIP_MAGIC):
+        return cast("BinaryIO", gzip.open(path, "rb"))
+    if start.startswith(XZ_MAGIC):
+        return cast("BinaryIO", lzma.open(path, "rb"))
+    return path.open("rb")
+
+
+def _nothing(path: Path, kind: Kind, stats: ReadStats) -> str:
+    """Why a log without a single flow is of no use, in one line."""
+    said = f"{path} holds no flow: {stats.lines} lines, {stats.bad} of them bad"
+    if stats.alerts or stats.ignored:
+        said += f", {stats.alerts} alerts, {stats.ignored} other events or header lines"
+    for sample in stats.samples[:1]:
+        said += f"; line {sample.number}: {sample.reason}"
+    return f"{said}. Expected {EXPECTED[kind]}"
