@@ -28,7 +28,9 @@ ENTRIES_MAX = 32
 REASON_CHARS_MAX = 400
 FRAME_OVERHEAD_MAX = 64 * 1024
 FRAGMENT_OVERHEAD = 40  # msgpack headers, index, age, scale
+FIELDS_MAX = 16  # room for other protocol versions, whose first three fields stay as they are
 COUNTER_MAX = 2**62
+SCALE_MIN = 1e-37  # about float32's smallest normal number; below it a division loses its meaning
 PARAMETER_MAX = 1e6  # no trained weight comes near; sums of many such stay finite
 
 _KINDS: dict[type, int] = {Model: 1, Shuffle: 2, ShuffleReply: 3, Leave: 4, Refuse: 5}
@@ -71,8 +73,8 @@ def encode(message: Message, digest: bytes) -> bytes:
     return bytes(msgpack.packb(head))
 
 
-def decode(frame: bytes, digest: bytes) -> Message:
-    """The message in a frame.
+def decode(frame: bytes, digest: bytes, bytes_max: int = 2**24) -> Message:
+    """The message in a frame of at most `bytes_max` bytes.
 
     A `Refuse` is decoded whatever its fingerprint, so that a refused peer learns why.
 
@@ -80,6 +82,8 @@ def decode(frame: bytes, digest: bytes) -> Message:
         MismatchError: a well-formed header with another protocol version or fingerprint.
         RemoteError: anything else that is not exactly one message.
     """
+    if len(frame) > bytes_max:
+        raise RemoteError(f"a frame of {len(frame)} bytes where {bytes_max} are the most")
     try:
         value = msgpack.unpackb(
             frame,
@@ -92,7 +96,7 @@ def decode(frame: bytes, digest: bytes) -> Message:
         )
     except (ValueError, msgpack.UnpackException) as error:
         raise RemoteError(f"not a msgpack frame: {type(error).__name__}") from None
-    version, kind, theirs, *fields = _array(value, 3, 5, "frame")
+    version, kind, theirs, *fields = _array(value, 3, FIELDS_MAX, "frame")
     _integer(version, 0, 255, "protocol version")
     _integer(kind, 0, 255, "kind")
     if not isinstance(theirs, bytes) or len(theirs) != DIGEST_BYTES:
@@ -182,16 +186,20 @@ def pack(
         age: its age.
         encoding: float32 is exact; float16 is rounded to nearest and clipped to ±65504; int8 has
             a step of max|values| / 127 and is rounded at random, so that its expectation is exact
-            (stochastic rounding as in QSGD, Alistarh et al. 2017, section 3.1).
+            (stochastic rounding as in QSGD, Alistarh et al. 2017, which scales by the 2-norm).
         rng: needed for int8 only.
     """
     scale = 1.0
+    # A mean may round to one step beyond the bound; a receiver must not take that for a fault.
+    values = np.clip(values, -PARAMETER_MAX, PARAMETER_MAX)
     if encoding is Encoding.FLOAT16:
         values = np.clip(values, -65504, 65504)
     elif encoding is Encoding.INT8:
         if rng is None:
             raise ValueError("int8 needs a generator for stochastic rounding")
-        scale = float(np.abs(values).max(initial=0.0)) / 127.0
+        scale = float(np.float32(np.abs(values).max(initial=0.0)) / np.float32(127.0))
+        if scale < SCALE_MIN:
+            scale = 0.0
         steps = values / np.float32(scale) if scale > 0 else np.zeros_like(values)
         values = np.clip(np.floor(steps + rng.random(len(steps), dtype=np.float32)), -127, 127)
     return Fragment(index, age, encoding, scale, values.astype(_DTYPES[encoding]).tobytes())

@@ -30,6 +30,7 @@ class Purpose(Enum):
     NEIGHBOUR = "neighbour"
     PROBE = "probe"
     REACTIVE = "reactive"
+    REFRESH = "refresh"
     ROUNDING = "rounding"
     ROWS = "rows"
     SAMPLER = "sampler"

@@ -70,9 +70,10 @@ class Strategy(ABC):
 class AgeWeighted(Strategy):
     """Push, merge on receipt, flow control by tokens.
 
-    Hegedűs, Danner, Jelasity, "Decentralized learning works" (JPDC 2021), algorithms 2 and 4;
+    Hegedűs, Danner, Jelasity, "Decentralized learning works" (JPDC 2021), the token variant;
     tokens after Danner and Jelasity (ICDCS 2018). One account serves all fragments, because our
-    pushes carry all of them by default, where the paper keeps one account for each.
+    pushes carry all of them by default, where the partitioned variant of the paper keeps one
+    account for each. A model is news when it is at least as old, that is, as much trained, as ours.
     """
 
     def __init__(self, config: PeerConfig, model: LocalModel) -> None:
@@ -112,7 +113,7 @@ class AgeWeighted(Strategy):
 
 @final
 class Epidemic(Strategy):
-    """Epidemic learning, local variant (De Vos et al., NeurIPS 2023, algorithm 1).
+    """Epidemic learning, local variant (EL-Local; De Vos et al., NeurIPS 2023).
 
     Train, push to s random peers, and at the end of the cycle take the mean of one's own model
     and what arrived. Sums are kept, not models, so memory does not grow with the number of senders.

@@ -5,6 +5,8 @@ from hashlib import blake2b
 
 PROTOCOL_VERSION = 1
 DIGEST_BYTES = 8
+TEXT_CHARS_MAX = 380
+"""A refusal, whose reason holds 400 characters, must be able to carry it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,18 @@ class Fingerprint:
     features: str
     model: str
     version: int = PROTOCOL_VERSION
+
+    def __post_init__(self) -> None:
+        """Refuse what a peer could not show in its log.
+
+        Raises:
+            ValueError: the text is not printable ASCII or too long for a refusal.
+        """
+        text = self.text
+        if len(text) > TEXT_CHARS_MAX or not (text.isascii() and text.isprintable()):
+            raise ValueError(
+                f"a fingerprint is at most {TEXT_CHARS_MAX} printable ASCII characters: {text!a}"
+            )
 
     @property
     def digest(self) -> bytes:

@@ -1,7 +1,9 @@
 """Peer sampling: who we know, whom we ask, and how we find back after a partition.
 
-Cyclon's view gives fresh random links cheaply; Brahms' samplers beside it cannot be flooded. Each
-choice of a neighbour takes one or the other with equal chance, as Brahms does (section 3.3).
+Cyclon's view gives fresh random links cheaply, but whoever shuffles often enough owns it; Brahms'
+samplers beside it cannot be flooded. A neighbour is taken from the samplers or from the view by a
+coin, the likelier from the samplers the fuller they are. (Brahms instead renews the view itself
+from pushes, pulls and samplers.) docs/protocol.md has the measurements.
 """
 
 from collections.abc import Iterable
@@ -17,30 +19,57 @@ from gossip.view import View
 T = TypeVar("T")
 
 PENDING_MAX = 16
-ABSORBED_PER_SHUFFLE_MAX = 8
-"""Shuffles of others that may change our view between two of our own. One is expected (Cyclon,
-section 3.1); Poisson(1) exceeds 8 once in a million."""
+CALLERS_KEPT_MAX = 2
+"""Uninvited callers that may take a place in a full view between two of our own shuffles. One is
+expected (Cyclon: on average as many as we begin); Poisson(1) exceeds 2 in 8 % of the periods, and
+then nothing is lost but a little mixing."""
+
+REFRESHED_SHARE = 0.1
+"""Share of the view renewed from the samplers at each shuffle: gamma of Brahms (Bortnikov et al.
+2009 use 0.1). Without it a captured view would never again hold an honest peer."""
+
+SHUFFLES_PER_SENDER_MAX = 4
+"""Shuffles answered to one sender between two of our own: its periodic one, a probe, and retries
+of a join. An answer may be 300 times as long as the question, so it must not be free."""
+
+ASKERS_MAX = 1_024
+"""Senders counted between two of our own shuffles; further ones wait. A flash crowd larger than
+this is served over several periods, by its own retries."""
+
+SAMPLER_SHARE = 0.875
+"""How often a neighbour comes from the samplers when every slot holds a peer of its own. It bounds
+the share of a captured view in our choices to 1/8; the 1/8 keeps the links changing. Our choice."""
 
 
 class Membership:
     """The peers that one peer knows.
 
+    Args:
+        config: sizes of view, shuffle and samplers; no samplers is Cyclon as published.
+        me: never kept.
+        seed: of every choice.
+        shuffles: where to go on counting, above any count of an earlier life with this seed.
+
     Invariant: `pending` holds only peers we asked and that neither answered nor timed out.
     """
 
-    def __init__(self, config: PeerConfig, me: Contact, seed: bytes) -> None:
+    def __init__(self, config: PeerConfig, me: Contact, seed: bytes, shuffles: int = 0) -> None:
         self.view = View(me.peer, config.view_size)
         self._samplers = Samplers(me.peer, seed, config.samplers)
         self._config = config
         self._me = me
         self._seed = seed
-        self._shuffles = 0
-        self._absorbed = 0
+        self._shuffles = shuffles
+        self._callers = 0
+        self._askers: dict[PeerId, int] = {}
+        self._bootstrap: tuple[Contact, ...] = ()
         self._pending: dict[PeerId, tuple[Contact, int, tuple[PeerId, ...]]] = {}
 
-    def remember(self, contacts: Iterable[Contact]) -> None:
-        """Contacts known from an earlier life, to be tried but not trusted to be alive."""
-        self._samplers.offer(list(contacts))
+    def remember(self, bootstrap: Iterable[Contact], earlier: Iterable[Contact]) -> None:
+        """Contacts from the operator and from an earlier life: to be tried, not trusted alive."""
+        self._bootstrap = tuple(c for c in bootstrap if c.peer != self._me.peer)
+        for contact in (*self._bootstrap, *earlier):
+            self._samplers.meet(contact)
 
     def remembered(self) -> tuple[Contact, ...]:
         """Everybody worth writing down before this peer stops."""
@@ -52,15 +81,17 @@ class Membership:
         """`count` distinct peers to address now, or all there are."""
         me, seed = self._me.peer, self._seed
         barred = {self._me.peer, *avoid}
+        met = self._samplers.alive()
+        share = SAMPLER_SHARE * len(met) / max(1, self._config.samplers)
         enough = count + len(barred)  # from either pool alone, were all the barred among them
         pools = [
             choose(self.view.contacts(), enough, seed, me, serial, Purpose.NEIGHBOUR, 1),
-            choose(self._samplers.alive(), enough, seed, me, serial, Purpose.NEIGHBOUR, 2),
+            choose(met, enough, seed, me, serial, Purpose.NEIGHBOUR, 2),
         ]
         taken: dict[PeerId, Contact] = {}
         coin = 0
         while len(taken) < count and any(pools):
-            from_samplers = fraction(seed, me, serial, Purpose.NEIGHBOUR, coin) < 0.5
+            from_samplers = fraction(seed, me, serial, Purpose.NEIGHBOUR, coin) < share
             coin += 1
             pool = pools[from_samplers] or pools[not from_samplers]
             contact = pool.pop()
@@ -71,14 +102,19 @@ class Membership:
     def begin_shuffle(self) -> list[tuple[Contact, Shuffle]]:
         """One shuffle period has passed: ask the oldest entry and, now and then, a lost peer."""
         self._shuffles += 1
-        self._absorbed = 0
+        self._callers = 0
+        self._askers.clear()
+        self._refresh()
         self.view.grow_older()
         targets = [] if (oldest := self.view.oldest(self._pending)) is None else [oldest]
         if self._shuffles % self._config.probe_cycles == 0:
+            # The bootstrap peers are never forgotten, else a partition that outlasts the memory
+            # of the samplers would never heal.
+            known = (*self._bootstrap, *self._samplers.failed(), *self._samplers.alive())
             outside = [
                 c
-                for c in (*self._samplers.failed(), *self._samplers.alive())
-                if c.peer not in self.view
+                for c in {c.peer: c for c in known}.values()
+                if c.peer not in self.view and c.peer not in self._pending and c not in targets
             ]
             targets += self._choose(outside, 1, Purpose.PROBE)
         return [(t, self.ask(t)) for t in targets]
@@ -104,17 +140,29 @@ class Membership:
             del self._pending[peer]
         return late
 
-    def answer(self, sender: PeerId, message: Shuffle) -> ShuffleReply:
-        """Reply to a shuffle. What it offers is absorbed unless too many came in this period."""
+    def answer(self, sender: PeerId, message: Shuffle) -> ShuffleReply | None:
+        """Reply to a shuffle; None if the sender asked too often in this period."""
+        asked = self._askers.get(sender, 0)
+        if asked >= SHUFFLES_PER_SENDER_MAX or (not asked and len(self._askers) >= ASKERS_MAX):
+            return None
         others = [e for e in self.view.entries() if e.contact.peer != sender]
-        given = self._choose(others, self._config.shuffle_size, Purpose.SHUFFLE, self._absorbed)
-        if self._absorbed < ABSORBED_PER_SHUFFLE_MAX:
-            self._absorbed += 1
-            contact = Contact(sender, message.addresses)
-            self._samplers.meet(contact)
-            self._absorb(message.entries, [e.contact.peer for e in given])
-            if not self.view.meet(contact):
-                self.view.absorb([Entry(contact)], [e.contact.peer for e in given])
+        index = len(self._askers) * SHUFFLES_PER_SENDER_MAX + asked
+        given = self._choose(others, self._config.shuffle_size, Purpose.SHUFFLE, index)
+        self._askers[sender] = asked + 1
+        contact = Contact(sender, message.addresses)
+        self._samplers.meet(contact)
+        leaving = [e.contact.peer for e in given]
+        # Hearsay that we did not ask for fills empty places only, else whoever calls most would own
+        # the view. The caller itself, whose identity is proven, may replace an entry.
+        plain = not self._config.samplers
+        self._absorb(message.entries, leaving if plain and not asked else ())
+        if (
+            not self.view.meet(contact)
+            and not asked
+            and (plain or self._callers < CALLERS_KEPT_MAX)
+        ):
+            self._callers += 1
+            self.view.absorb([Entry(contact)], leaving)
         return ShuffleReply(self._me.addresses, tuple(given))
 
     def absorb_reply(self, sender: PeerId, message: ShuffleReply) -> bool:
@@ -136,17 +184,33 @@ class Membership:
         asked = self._pending.pop(peer, None) is not None
         return self.view.remove(peer) or asked
 
-    def candidates(self, bootstrap: tuple[Contact, ...], attempt: int) -> list[Contact]:
+    def candidates(self, attempt: int) -> list[Contact]:
         """Whom to ask when nobody is left: a bootstrap peer in turn, and one remembered."""
-        seeds = [c for c in bootstrap if c.peer != self._me.peer]
+        seeds = self._bootstrap
         targets = [seeds[attempt % len(seeds)]] if seeds else []
-        known = [c for c in (*self._samplers.alive(), *self._samplers.failed()) if c not in targets]
+        taken = [c.peer for c in targets]
+        known = [
+            c for c in (*self._samplers.alive(), *self._samplers.failed()) if c.peer not in taken
+        ]
         return targets + choose(known, 1, self._seed, self._me.peer, attempt, Purpose.JOIN)
 
     def _absorb(self, entries: tuple[Entry, ...], sent: Iterable[PeerId]) -> None:
         bounded = entries[: self._config.shuffle_size]
-        self._samplers.offer([e.contact for e in bounded])
-        self.view.absorb(bounded, sent)
+        self._samplers.hear(e.contact for e in bounded)
+        # Addresses that a peer told us itself outrank hearsay about it.
+        proven = [
+            e if (met := self._samplers.get(e.contact.peer)) is None else Entry(met, e.age)
+            for e in bounded
+        ]
+        self.view.absorb(proven, sent)
+
+    def _refresh(self) -> None:
+        """Give a few places of the view to peers that the samplers hold."""
+        places = max(1, round(REFRESHED_SHARE * self._config.view_size))
+        met = [c for c in self._samplers.alive() if c.peer not in self.view]
+        fresh = self._choose(met, places, Purpose.REFRESH)
+        leaving = self._choose([c.peer for c in self.view.contacts()], places, Purpose.REFRESH, 1)
+        self.view.absorb([Entry(c) for c in fresh], leaving)
 
     def _choose(self, items: list[T], count: int, purpose: Purpose, index: int = 0) -> list[T]:
         return choose(items, count, self._seed, self._me.peer, self._shuffles, purpose, index)

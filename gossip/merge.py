@@ -23,8 +23,10 @@ def age_weighted(
 ) -> tuple[Vector, Ages]:
     """Average weighted by ages; the result's age is the larger.
 
-    MERGE of Hegedűs, Danner, Jelasity, "Decentralized learning works" (JPDC 2021, algorithm 2).
-    Two models of age 0 know nothing and get equal weights.
+    The age-weighted MERGE of Hegedűs, Danner, Jelasity, "Decentralized learning works: An
+    empirical comparison of gossip learning and federated learning" (JPDC 148, 2021):
+    w = (t w + t' w') / (t + t'), t = max(t, t'). Two models of age 0, for which that is 0 / 0, know
+    nothing and get equal weights.
     """
     own_age = np.asarray(own_age, dtype=np.int64)
     other_age = np.asarray(other_age, dtype=np.int64)
@@ -36,14 +38,18 @@ def age_weighted(
 def mean_with_arrived(own: Vector, arrived_sum: Vector, arrived: NDArray[np.int64] | int) -> Vector:
     """Mean of a peer's own vector and the sum of those that arrived in its cycle.
 
-    Aggregation of epidemic learning (De Vos et al., NeurIPS 2023, algorithm 1, line 8).
+    Aggregation of epidemic learning (De Vos et al., "Epidemic Learning: Boosting Decentralized
+    Learning with Randomized Communication", NeurIPS 2023).
     """
     share = np.asarray(1.0 / (1.0 + np.asarray(arrived)), dtype=np.float32)
     return (own + arrived_sum) * share[..., None]
 
 
 def midpoint(own: Vector, other: Vector) -> Vector:
-    """Pairwise averaging (Boyd et al., "Randomized gossip algorithms", 2006, section I)."""
+    """Pairwise averaging.
+
+    Boyd, Ghosh, Prabhakar, Shah, "Randomized gossip algorithms" (IEEE Trans. Inf. Theory 52, 2006).
+    """
     return np.float32(0.5) * (own + other)
 
 

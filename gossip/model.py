@@ -1,8 +1,10 @@
 """A peer's model: one flat vector in fixed fragments, each with an age."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from gossip.codec import pack, unpack
+from gossip.codec import PARAMETER_MAX, pack, unpack
 from gossip.config import Encoding, PeerConfig
 from gossip.draws import Purpose, choose, generator
 from gossip.errors import RemoteError
@@ -13,10 +15,15 @@ Values = dict[int, tuple[Vector, int]]
 """Decoded fragments by index: the values and the claimed age."""
 
 
+def _is_sound(vector: Vector) -> bool:
+    return bool((np.abs(vector) <= PARAMETER_MAX).all())  # NaN compares false
+
+
 class LocalModel:
     """The vector that a peer owns.
 
-    Invariant: every value is finite, and ages never decrease.
+    Invariant: every value is within ±1e6 (`PARAMETER_MAX`) but for rounding, and ages never
+    decrease. Any mean of such vectors keeps it, and what one peer holds another may receive.
 
     Args:
         config: gives fragments, encoding and caps.
@@ -35,14 +42,18 @@ class LocalModel:
             raise ValueError(
                 f"{config.fragments} fragments need as many ages, not {self.ages.shape}"
             )
-        if not np.isfinite(self.vector).all():
-            raise ValueError("the vector holds a value that is not finite")
+        if self.vector.ndim != 1 or not len(self.vector):
+            raise ValueError(f"a vector of shape {self.vector.shape} is not flat, or empty")
+        if self.ages.min() < 0:
+            raise ValueError("an age is negative")
+        if not _is_sound(self.vector):
+            raise ValueError(f"the vector holds a value not finite or beyond ±{PARAMETER_MAX:g}")
 
     def add(self, delta: Vector, updates: int) -> bool:
         """Apply what training learnt; False, and nothing changes, if it diverged."""
         with np.errstate(over="ignore", invalid="ignore"):
-            trained = self.vector + delta
-        if not np.isfinite(trained).all():
+            trained = (self.vector + delta).astype(np.float32, copy=False)
+        if not _is_sound(trained):
             return False
         self.vector = trained
         self.ages = np.minimum(self.ages + updates, np.maximum(self._config.age_max, self.ages))
@@ -63,11 +74,17 @@ class LocalModel:
             claimed, int(self.ages[index]), self._config.age_lead_max, self._config.age_max
         )
 
-    def message(self, seed: bytes, me: str, serial: int, *, count: int, answer: bool) -> Model:
-        """`count` fragments, drawn at random, for the wire."""
+    def draw_fragments(self, seed: bytes, me: str, serial: int, count: int) -> list[int]:
+        """The indices of `count` fragments, drawn at random."""
         indices = list(range(len(self.slices)))
         if count < len(indices):
             indices = sorted(choose(indices, count, seed, me, serial, Purpose.FRAGMENTS))
+        return indices
+
+    def message(
+        self, seed: bytes, me: str, serial: int, indices: Iterable[int], *, answer: bool
+    ) -> Model:
+        """These fragments for the wire."""
         encoding = self._config.encoding
         rounds = encoding is Encoding.INT8
         rng = generator(seed, me, serial, Purpose.ROUNDING) if rounds else None

@@ -11,10 +11,11 @@ view is bounded and holds neither us nor anybody twice; each timer is armed at m
 answer to a bad frame is a report and a disconnection.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Topic, Train
-from gossip.codec import MismatchError, decode, encode
+from gossip.codec import MismatchError, decode, encode, frame_bytes_max
 from gossip.config import PeerConfig
 from gossip.contacts import Contact, PeerId
 from gossip.draws import Purpose, choose, fraction
@@ -66,10 +67,11 @@ class Peer:
         self._digest = fingerprint.digest
         self._model = LocalModel(config, vector, ages)
         self._strategy = STRATEGIES[config.exchange](config, self._model)
-        self._membership = Membership(config, me, seed)
+        # Both counters index draws and must not repeat in a later life with the same seed.
+        self._serial = cycle << 20
+        self._membership = Membership(config, me, seed, cycle << 20)
         self._cycle = cycle
-        self._serial = 0  # never repeats; indexes draws that happen at any rate within a cycle
-        self._bootstrap: tuple[Contact, ...] = ()
+        self._frame_bytes_max = frame_bytes_max(len(self._model.vector))
         self._fixed: tuple[Contact, ...] | None = None
         self._joining = 0
         self._training: int | None = None
@@ -145,11 +147,12 @@ class Peer:
 
     def _on_start(self, event: Start, now_us: int) -> None:
         self._state = "running"
-        self._bootstrap = event.bootstrap
-        self._fixed = event.neighbours
+        if event.neighbours is not None:
+            others = {c.peer: c for c in event.neighbours if c.peer != self.me.peer}
+            self._fixed = tuple(others.values())
         self._arm(Timer.CYCLE, now_us, self._period(Timer.CYCLE))
         if self._fixed is None:
-            self._membership.remember((*event.bootstrap, *event.remembered))
+            self._membership.remember(event.bootstrap, event.remembered)
             self._arm(Timer.SHUFFLE, now_us, self._period(Timer.SHUFFLE))
 
     def _on_timer(self, timer: Timer, now_us: int) -> None:
@@ -189,7 +192,7 @@ class Peer:
         if len(self._membership.view):
             self._joining = 0
             return
-        targets = self._membership.candidates(self._bootstrap, self._joining)
+        targets = self._membership.candidates(self._joining)
         if not targets:
             return  # the first node of a mesh; others will find it
         for target in targets:
@@ -223,6 +226,8 @@ class Peer:
     def _on_trained(self, event: Trained) -> None:
         if event.cycle != self._training:
             raise ValueError(f"trained for cycle {event.cycle}, but {self._training} was asked for")
+        if event.updates < 0:
+            raise ValueError(f"{event.updates} updates; an age never decreases")
         self._training = None
         if event.delta is not None:
             if event.delta.shape != self._model.vector.shape:
@@ -239,7 +244,9 @@ class Peer:
         targets = self._neighbours(count, serial)
         if not targets:
             return
-        message = self._own_model(serial, answer=self._strategy.asks_for_answer)
+        count = self._config.fragments_per_push
+        indices = self._model.draw_fragments(self._seed, self.me.peer, serial, count)
+        message = self._own_model(serial, indices, answer=self._strategy.asks_for_answer)
         frame = encode(message, self._digest)
         for target in targets:
             self._out.append(Send(target, frame))
@@ -251,15 +258,14 @@ class Peer:
         able = [c for c in self.view if c.peer not in self._refused]
         return choose(able, count, self._seed, self.me.peer, serial, Purpose.NEIGHBOUR)
 
-    def _own_model(self, serial: int, *, answer: bool) -> Model:
-        count = self._config.fragments_per_push
-        return self._model.message(self._seed, self.me.peer, serial, count=count, answer=answer)
+    def _own_model(self, serial: int, indices: Iterable[int], *, answer: bool) -> Model:
+        return self._model.message(self._seed, self.me.peer, serial, indices, answer=answer)
 
     # Frames
 
     def _on_frame(self, sender: PeerId, frame: bytes) -> None:
         try:
-            message = decode(frame, self._digest)
+            message = decode(frame, self._digest, self._frame_bytes_max)
             self._on_message(sender, message)
             if not isinstance(message, Refuse):
                 self._refused.pop(sender, None)
@@ -282,8 +288,12 @@ class Peer:
                 self._report(Topic.SHED, sender, "a shuffle in a fixed topology")
             case Shuffle():
                 knew = len(self._membership.view)
-                self._send(Contact(sender), self._membership.answer(sender, message))
-                self._greet(knew, sender)
+                reply = self._membership.answer(sender, message)
+                if reply is None:
+                    self._report(Topic.SHED, sender, "more shuffles in one period than allowed")
+                else:
+                    self._send(Contact(sender), reply)
+                    self._greet(knew, sender)
             case ShuffleReply():
                 knew = len(self._membership.view)
                 if not self._membership.absorb_reply(sender, message):
@@ -291,17 +301,18 @@ class Peer:
                 self._greet(knew, sender)
 
     def _on_model(self, sender: PeerId, message: Model) -> None:
-        values = self._model.read(message.fragments)
         counted = self._pushes_from.get(sender, 0)
         crowded = counted == 0 and len(self._pushes_from) >= STRANGERS_MAX
         if crowded or counted >= self._config.pushes_per_sender_max:
             self._report(Topic.SHED, sender, "more models in one cycle than allowed")
             return
+        values = self._model.read(message.fragments)
         self._pushes_from[sender] = counted + 1
         serial = self._tick()
-        # Before merging: both sides of a pairwise exchange must average the same two models.
+        # Before merging, and of the same fragments: both sides of a pairwise exchange must average
+        # the same two vectors, and a question must not be answered with much more than it brought.
         answers = message.answer and self._strategy.asks_for_answer
-        own = self._own_model(serial, answer=False) if answers else None
+        own = self._own_model(serial, values, answer=False) if answers else None
         coin = fraction(self._seed, self.me.peer, serial, Purpose.REACTIVE)
         verdict = self._strategy.on_model(sender, values, coin, wants_answer=message.answer)
         if verdict.shed:

@@ -1,14 +1,18 @@
 """Min-wise samplers: a memory of peers that repetition cannot bias.
 
-Bortnikov, Gurevich, Keidar, Kliot, Shraer, "Brahms: Byzantine resilient random membership
-sampling" (2009, section 3.2). Each slot has a secret random order of all possible peer ids and
-keeps the smallest id that it ever saw. A peer that is advertised a thousand times gains nothing
-over one seen once, so colluders who fill everybody's view still hold only their share of these
-slots. The slots outlive failures for a while, which makes them the addresses by which the halves
-of a healed partition find each other.
+The sampler of Bortnikov, Gurevich, Keidar, Kliot, Shraer, "Brahms: Byzantine resilient random
+membership sampling" (Computer Networks 53, 2009). Each slot has a secret random order of all
+possible peer ids and keeps the smallest id that it ever met. A peer that calls a thousand times
+gains nothing over one that called once, so colluders who fill everybody's view still hold only
+their share of these slots.
+
+Two departures. A slot takes only peers that spoke to us under a proven identity, never hearsay:
+made-up ids cost nothing, and every slot would end on one. And a slot outlives failures for a while
+where Brahms starts it afresh at once, which makes the slots the addresses by which the halves of a
+healed partition find each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -21,7 +25,7 @@ from gossip.draws import Purpose, draw
 FAILURES_MAX = 20  # probes in vain before a slot starts afresh; our choice
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)  # shared by all the peers of a simulation; 2 MB at most
 def _key(peer: PeerId) -> int:
     return int.from_bytes(blake2b(peer.encode(), digest_size=8).digest(), "big")
 
@@ -48,27 +52,29 @@ class Samplers:
     def _salt(self, serial: int) -> int:
         return draw(self._seed, self._me, serial, Purpose.SAMPLER)
 
-    def offer(self, contacts: Sequence[Contact]) -> None:
-        """Let every slot compare its peer with these.
-
-        Hearsay moves the addresses of a peer already held only when those held have failed.
-        """
-        contacts = [c for c in contacts if c.peer != self._me]
-        if not contacts or not len(self._salts):
+    def meet(self, contact: Contact) -> None:
+        """A peer spoke to us, its identity proven, and told its addresses."""
+        if contact.peer == self._me or not self._held:
             return
-        keys = np.array([_key(c.peer) for c in contacts], dtype=np.uint64)
-        ranks = _mix(keys[:, None] ^ self._salts[None, :])
-        best = ranks.argmin(axis=0)
-        lowest = ranks[best, np.arange(len(best))]
-        for slot in np.flatnonzero(lowest <= self._ranks):
-            contact = contacts[best[slot]]
-            held = self._held[slot]
-            if held is None or held.peer != contact.peer:
-                self._held[slot] = contact
-                self._ranks[slot] = lowest[slot]
-                self._failures[slot] = 0
-            elif self._failures[slot]:
-                self._held[slot] = contact
+        ranks = _mix(np.uint64(_key(contact.peer)) ^ self._salts)
+        for slot in np.flatnonzero(ranks <= self._ranks):
+            self._held[slot] = contact
+            self._ranks[slot] = ranks[slot]
+            self._failures[slot] = 0
+
+    def hear(self, contacts: Iterable[Contact]) -> None:
+        """Hearsay: it moves the addresses of a held peer that failed, and nothing else."""
+        heard = {c.peer: c for c in contacts if c.addresses}
+        for slot, held in enumerate(self._held):
+            if held is not None and self._failures[slot] and held.peer in heard:
+                self._held[slot] = heard[held.peer]
+
+    def get(self, peer: PeerId) -> Contact | None:
+        """The contact of a peer met and not failed since."""
+        for held, failures in zip(self._held, self._failures, strict=True):
+            if held is not None and held.peer == peer and not failures:
+                return held
+        return None
 
     def alive(self) -> list[Contact]:
         """Distinct peers that have not failed since they were last heard of, in slot order."""
@@ -84,14 +90,6 @@ class Samplers:
             if contact is not None and (failures > 0) is failed:
                 found.setdefault(contact.peer, contact)
         return list(found.values())
-
-    def meet(self, contact: Contact) -> None:
-        """A peer spoke to us and told its addresses."""
-        self.offer([contact])
-        for slot, held in enumerate(self._held):
-            if held is not None and held.peer == contact.peer:
-                self._held[slot] = contact
-                self._failures[slot] = 0
 
     def fail(self, peer: PeerId) -> None:
         """A peer could not be reached. After many times its slots start afresh."""

@@ -1,8 +1,9 @@
 """The randomised token account: flow control that adapts to lost messages without timers.
 
 Danner and Jelasity, "Token account algorithms: the best of the proactive and reactive worlds"
-(ICDCS 2018, section 3.3). A peer earns a token each cycle. The fuller its account, the likelier it
-spends one unasked (proactive); on receipt of useful news it spends a share at once (reactive).
+(ICDCS 2018), the randomised strategy. In each cycle a peer either pushes unasked (proactive), the
+likelier the fuller its account, or earns a token; on receipt of useful news it spends a share of
+its tokens on pushes at once (reactive).
 """
 
 

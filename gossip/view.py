@@ -1,8 +1,9 @@
 """The view of Cyclon: a bounded set of peers, renewed by shuffling.
 
 Voulgaris, Gavidia, van Steen, "CYCLON: inexpensive membership management for unstructured P2P
-overlays" (2005, section 3). One change for meshes smaller than the view: the peer just shuffled
-with is kept where there is room, so that a small mesh ends up fully known.
+overlays" (Journal of Network and Systems Management 13, 2005). One change for meshes smaller than
+the view: the peer just shuffled with is kept where there is room, so that a small mesh ends up
+fully known. What may enter a full view uninvited is decided in `gossip.membership`.
 """
 
 from collections.abc import Container, Iterable
@@ -54,19 +55,15 @@ class View:
         return max(entries, key=lambda e: e.age).contact if entries else None
 
     def add(self, entry: Entry) -> bool:
-        """Take an entry if there is room.
+        """Take an entry if there is room; whether the peer is in the view now.
 
-        Hearsay about a peer in the view makes its entry younger but never moves its addresses,
-        else anybody could send us astray; only the peer itself may (`meet`).
+        An entry about a peer in the view is discarded, as in Cyclon. So hearsay can neither send
+        us astray by moving its addresses nor hide, by making it younger, that it is dead.
         """
         peer = entry.contact.peer
-        if peer == self._me:
-            return False
-        known = self._entries.get(peer)
-        if known is not None:
-            self._entries[peer] = replace(known, age=min(known.age, entry.age))
+        if peer in self._entries:
             return True
-        if len(self._entries) >= self._size:
+        if peer == self._me or len(self._entries) >= self._size:
             return False
         self._entries[peer] = entry
         return True
