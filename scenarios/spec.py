@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from gossip.config import Encoding, Exchange
 from gossip.errors import ConfigError
 from node.annotations import Duration, Example, Quantity, Range, Share, Size, keys_of, marks
-from node.quantities import format_duration, parse_duration_us
+from node.quantities import format_duration, format_size, parse_duration_us
 from node.tables import load
 from scenarios.churn import Deed
 from scenarios.links import Latency, Shared
@@ -212,6 +212,8 @@ def _written(value: Any, hint: Any) -> Any:
         return value.value
     if hint is not None and Quantity.DURATION in marks(hint):
         return format_duration(value)
+    if hint is not None and Quantity.SIZE in marks(hint):
+        return format_size(value)
     return value
 
 
