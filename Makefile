@@ -25,7 +25,8 @@ test: setup ## run every test but that of the built wheel
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: setup ## check style and formatting (ruff)
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@status=0; $(BIN)/ruff check . || status=1; $(BIN)/ruff format --check . || status=1; \
+		exit $$status
 
 format: setup ## format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -34,7 +35,7 @@ types: setup ## check types (mypy, strict)
 	@$(BIN)/mypy
 
 imports: setup ## check which room imports which (import-linter)
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 wheel: setup ## build the wheel into dist/, install it in a clean environment, try it there
 	@rm -rf dist && $(BIN)/python -m build --no-isolation --wheel . >/dev/null && ls dist
