@@ -38,6 +38,7 @@ class Driver:
         report: called on the loop with each report.
         trained: called when a cycle's training has become part of the peer's model.
         record: called with each event, its time and the actions it caused, to keep a journal.
+        inbox_max: events that may wait; frames over it are shed.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Driver:
         report: Callable[[Report], None],
         trained: Callable[[], None],
         record: Callable[[Event, int, Sequence[Action]], None] | None = None,
+        inbox_max: int = INBOX_MAX,
     ) -> None:
         self.peer = peer
         self.shed: Counter[str] = Counter()
@@ -60,7 +62,7 @@ class Driver:
         self._timers: dict[Timer, int] = {}
         self._outboxes: dict[PeerId, deque[Send]] = {}
         self._stopping = trio.Event()
-        self._inbox_in, self._inbox = trio.open_memory_channel[Event](INBOX_MAX)
+        self._inbox_in, self._inbox = trio.open_memory_channel[Event](inbox_max)
 
     def stop(self) -> None:
         """Ask for a polite end; `run` returns soon after."""

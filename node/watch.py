@@ -1,6 +1,6 @@
 """What one gateway sees, remembers to learn from, and finds unlike its own traffic.
 
-    flow ─ features ─ score ─┬─ above the threshold ─ alarm
+    flow ─ features ─ score ─┬─ above the threshold ─ anomaly
                              └─ trusted, by its role ─ train │ calibrate │ hold out
 
 The model that scores (`Serving`) is a frozen copy with a calibration of its own, renewed after each
@@ -23,6 +23,7 @@ from gossip.learning.samples import Role, SampleConfig, Samples, Trust
 from gossip.learning.scaling import Scaler
 from gossip.learning.scoring import Scores, scores, top_features
 from gossip.learning.shapes import DetectorShape
+from node.incidents import FEATURES_MAX, UNKNOWN, Anomaly, Feature
 
 SCALER_ROWS = 300
 """Rows before the scaler is fitted, once: three times the least it accepts. Our choice."""
@@ -33,46 +34,9 @@ STORM_BUDGETS = 8
 """Of the last 64 flows, an eighth (or eight budgets' worth, if that is more) are labelled attacks
 or alarms: a storm. With honest traffic at a budget of 2 %, 11 of 64 happen once in ten million."""
 
-TOP_FEATURES = 5
 REFERENCE_ROWS_MIN = 100
 
 Rows = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A feature that made a flow stand out, in the schema's units.
-
-    Args:
-        feature: its name.
-        value: of this flow.
-        low: 5 % quantile of this gateway's own rows.
-        high: 95 % quantile.
-    """
-
-    feature: str
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """One flow above the threshold.
-
-    Args:
-        flow: the record.
-        score: combined surprise, -ln of a tail probability.
-        threshold: what it had to exceed.
-        family: the head's best guess among attacks, or None where only the autoencoder objected.
-        reasons: the features that stood out most, worst first.
-    """
-
-    flow: Flow
-    score: float
-    threshold: float
-    family: str | None
-    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +54,7 @@ class Seen:
 
     flows: int = 0
     labelled: int = 0
-    alarms: int = 0
+    anomalous: int = 0
     quarantined: int = 0
 
 
@@ -141,10 +105,11 @@ class Watch:
         share = max(STORM_SHARE_MIN, STORM_BUDGETS * self._budget)
         return sum(self._recent) > share * STORM_FLOWS
 
-    def observe(self, flows: Sequence[Flow]) -> list[Alarm]:
-        """Take flows in the order in which the sensor gave them; the alarms among them.
+    def observe(self, flows: Sequence[Flow]) -> list[Anomaly]:
+        """Take flows in the order in which the sensor gave them; the anomalous ones among them.
 
-        A flow's `family` is used as a label to learn from, never to raise or suppress an alarm.
+        An anomaly is given a family where the head objected, not the autoencoder alone. What a
+        sensor says of a flow (`family`) is a label to learn from; it neither finds nor pardons.
         """
         if not flows:
             return []
@@ -156,7 +121,7 @@ class Watch:
         if scored is None:
             return []
         picked = np.flatnonzero(alarming)
-        return self._alarms([flows[int(i)] for i in picked], rows[picked], scored[0], picked)
+        return self._anomalies([flows[int(i)] for i in picked], rows[picked], scored[0], picked)
 
     def _score(self, rows: Rows) -> tuple[Scores, NDArray[np.bool_]] | None:
         if self._scaler is None or self.serving is None:
@@ -166,7 +131,7 @@ class Watch:
 
     def _learn_from(self, flow: Flow, row: Rows, *, alarm: bool) -> None:
         self.seen.flows += 1
-        self.seen.alarms += alarm
+        self.seen.anomalous += alarm
         if self._scaler is None:
             self._early.append(row)
             if len(self._early) >= SCALER_ROWS:
@@ -181,28 +146,27 @@ class Watch:
             self.seen.quarantined += label == NO_LABEL
         self.samples.add(flow.uid, row, label, trust)
 
-    def _alarms(
+    def _anomalies(
         self, flows: Sequence[Flow], rows: Rows, scored: Scores, picked: NDArray[np.int64]
-    ) -> list[Alarm]:
+    ) -> list[Anomaly]:
         if not flows or self._scaler is None or self.serving is None:
             return []
         calibration = self.serving.calibration
         subset = Scores(scored.error[picked], scored.families[picked], scored.odds[picked])
         by_error, by_odds = calibration.surprises(subset)
         scaled = self._scaler(rows)
-        columns, _ = top_features(self._shape, self.serving.vector, scaled, TOP_FEATURES)
+        columns, _ = top_features(self._shape, self.serving.vector, scaled, FEATURES_MAX)
         low, high = np.quantile(self.samples.rows(Role.TRAIN), [0.05, 0.95], axis=0)
-        alarms = []
+        anomalies = []
         for i, flow in enumerate(flows):
             named = by_odds[i] > calibration.threshold
-            family = FAMILIES[1 + int(subset.families[i, 1:].argmax())] if named else None
-            reasons = tuple(
-                Reason(SCHEMA[c], float(rows[i, c]), float(low[c]), float(high[c]))
+            family = FAMILIES[1 + int(subset.families[i, 1:].argmax())] if named else UNKNOWN
+            features = tuple(
+                Feature(SCHEMA[c], float(rows[i, c]), float(low[c]), float(high[c]))
                 for c in columns[i]
             )
-            score = float(max(by_error[i], by_odds[i]))
-            alarms.append(Alarm(flow, score, calibration.threshold, family, reasons))
-        return alarms
+            anomalies.append(Anomaly(flow, float(max(by_error[i], by_odds[i])), family, features))
+        return anomalies
 
     def batches(self, cycle: int) -> Batches | None:
         """Rows for one cycle of training; None while there are too few."""

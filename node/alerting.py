@@ -1,0 +1,102 @@
+"""From anomalous flows to alerts: one a incident, written once, within a rate."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any
+
+import trio
+
+from node.alerts import Alerts, Verdict
+from node.incidents import Anomaly, Incidents
+from node.logs import get_logger
+from node.settings import Settings
+from node.status import AlertsStatus, AlertStatus
+from node.watch import Serving
+
+SHOWN = 10
+
+_log = get_logger("alerts")
+
+
+class Alerting:
+    """Incidents and the file that they are reported in.
+
+    Args:
+        settings: where to, how often, and when an incident ends.
+        name: the gateway's, for the alerts.
+
+    Raises:
+        StateError: the file cannot be opened.
+    """
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        detector = settings.detector
+        self._incidents = Incidents(
+            detector.gap_us, detector.incident_us_max, detector.incidents_max
+        )
+        self._budget = detector.budget
+        self._path = settings.alerts_path
+        self._alerts = Alerts(self._path, settings.alerts.per_minute_max, name)
+
+    def take(self, anomalies: Sequence[Anomaly], serving: Serving | None, now_ts_s: float) -> None:
+        """Report what these flows begin; close what is over.
+
+        Args:
+            anomalies: flows over the threshold of `serving`.
+            serving: the model that judged them.
+            now_ts_s: the latest time of any flow, on the flows' own clock.
+        """
+        now_s = trio.current_time()
+        if serving is not None and anomalies:
+            verdict = Verdict(
+                serving.calibration.threshold,
+                self._budget,
+                serving.calibration.rows,
+                serving.cycle,
+                blake2b(serving.vector.tobytes(), digest_size=4).hexdigest(),
+            )
+            for incident in self._incidents.observe(anomalies).opened:
+                if self._alerts.write(incident, verdict, now_s):
+                    _log.warning(
+                        "alert",
+                        family=incident.family,
+                        source=incident.source,
+                        score=round(incident.top.score, 2),
+                        incident=incident.key,
+                    )
+        self._incidents.advance(now_ts_s)
+        self._alerts.tick(now_s)
+
+    def status(self) -> AlertsStatus:
+        """For the status document."""
+        last = tuple(
+            AlertStatus(
+                incident.key,
+                incident.family,
+                incident.source,
+                incident.flows,
+                incident.top.score,
+                incident.first_seen_ts_s,
+                incident.last_seen_ts_s,
+                incident.open,
+            )
+            for incident in self._incidents.latest(SHOWN)
+        )
+        counts = (self._alerts.written, self._alerts.suppressed, self._alerts.failed)
+        return AlertsStatus(str(self._path), *counts, len(self._incidents), last)
+
+    def saved(self) -> list[Any]:
+        """Open incidents, as JSON can hold them."""
+        return self._incidents.state()
+
+    def restore(self, saved: Any) -> None:
+        """Take up open incidents.
+
+        Raises:
+            StateError: they are damaged.
+        """
+        self._incidents.restore(saved)
+
+    def close(self) -> None:
+        """Report what the rate held back, and close the file."""
+        self._alerts.close()

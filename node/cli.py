@@ -1,0 +1,342 @@
+"""`hedgerow`: the command line. Each command imports what it needs when it runs.
+
+Exit codes: 0 done, 1 a fault that the message explains, 2 wrong usage, 130 interrupted.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gossip.errors import ConfigError, HedgerowError, LocalError
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+def main() -> None:
+    """Entry point: every expected fault becomes one line on standard error."""
+    try:
+        with _said_in_one_line():
+            cli.main(standalone_mode=False, prog_name="hedgerow")
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("hedgerow: interrupted", err=True)
+        sys.exit(130)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+
+
+@contextmanager
+def _said_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except HedgerowError as error:
+        _fail(error)
+    except BaseExceptionGroup as group:  # from trio's nurseries
+        expected, rest = group.split(HedgerowError)
+        if rest is not None and rest.split(KeyboardInterrupt)[1] is None:
+            raise KeyboardInterrupt from None
+        if rest is not None or expected is None:
+            raise
+        _fail(_first(expected))
+    except BrokenPipeError:  # `hedgerow … | head`
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
+def _fail(error: BaseException) -> None:
+    click.echo(f"hedgerow: {error}", err=True)
+    sys.exit(1)
+
+
+def _version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from node.condition import software
+
+    click.echo(software())
+    context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    callback=_version,
+    expose_value=False,
+    is_eager=True,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """A serverless neighbourhood watch for IoT gateways."""
+
+
+_NODE_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option("--config", type=_FILE, help="Settings; see docs/configuration.md."),
+    click.option("--state-dir", type=_FOLDER, help="Folder for identity, model and state."),
+    click.option("--name", help="What this gateway is called in logs and alerts."),
+    click.option("--listen", multiple=True, metavar="MULTIADDR", help="Accept peers here."),
+    click.option("--announce", multiple=True, metavar="MULTIADDR", help="Tell peers this instead."),
+    click.option(
+        "--sensor",
+        "sensors",
+        multiple=True,
+        metavar="[KIND:]PATH",
+        help="A log to follow; KIND is suricata, zeek or auto. May be repeated.",
+    ),
+    click.option("--no-labels", is_flag=True, help="Do not learn from the sensors' own alerts."),
+    click.option("--psk-file", type=_FILE, help="Key of a private mesh; `hedgerow psk` makes one."),
+    click.option("--budget", help="False alarms as a share of benign flows, such as 0.5%."),
+    click.option("--cycle", help="Period of training and exchange, such as 10s."),
+    click.option("--journal", type=_FILE, help="Record everything the peer is told, for replay."),
+    click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
+)
+
+
+def _node_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_NODE_OPTIONS):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.option(
+    "--bootstrap", multiple=True, metavar="MULTIADDR", help="A peer to join by. May be repeated."
+)
+@_node_options
+def up(bootstrap: tuple[str, ...], **flags: Any) -> None:
+    """Run a node: watch sensors, learn, exchange with peers, raise alerts.
+
+    Flags override the settings file. Without --bootstrap this node starts a mesh, or finds the
+    peers that it knew before.
+    """
+    _run(bootstrap, **flags)
+
+
+@cli.command()
+@click.argument("addresses", nargs=-1, required=True, metavar="MULTIADDR...")
+@_node_options
+def join(addresses: tuple[str, ...], **flags: Any) -> None:
+    """Run a node and join a mesh by the addresses of any of its peers.
+
+    An address looks like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…; `hedgerow up` prints its own.
+    """
+    _run(addresses, **flags)
+
+
+def _run(bootstrap: tuple[str, ...], **flags: Any) -> None:
+    import trio
+
+    from node import gateway, logs
+
+    settings = _settings(bootstrap, **flags)
+    logs.configure(settings.log.level, settings.log.format)
+    if not settings.sensors:
+        logs.get_logger("node").warning(
+            "no sensor is given: this node passes models on but sees no traffic; see --sensor"
+        )
+    trio.run(gateway.run, settings, _say_how_to_join)
+
+
+def _say_how_to_join(started: Any) -> None:
+    click.echo(f"{started.name}: others can join by")
+    for address in started.addresses:
+        click.echo(f"  hedgerow join {address}/p2p/{started.peer}")
+
+
+def _settings(
+    bootstrap: tuple[str, ...],
+    config: Path | None,
+    sensors: tuple[str, ...],
+    no_labels: bool,
+    **flags: Any,
+) -> Any:
+    from node.settings import Settings
+
+    settings = Settings.defaults() if config is None else Settings.load(config)
+    keys = {
+        "state_dir": "node.state_dir",
+        "name": "node.name",
+        "listen": "node.listen",
+        "announce": "node.announce",
+        "psk_file": "node.psk_file",
+        "budget": "detector.budget",
+        "cycle": "mesh.cycle",
+        "journal": "journal.path",
+        "log_level": "log.level",
+    }
+    values: dict[str, Any] = {}
+    for flag, key in keys.items():
+        value = flags[flag]
+        if value is not None and value != ():
+            values[key] = str(value) if isinstance(value, Path) else value
+    if bootstrap:
+        values["node.bootstrap"] = list(bootstrap)
+    if sensors:
+        values["sensor"] = [_sensor(text) for text in sensors]
+    settings = settings.with_overrides(values)
+    if no_labels:
+        tables = [
+            {"path": str(s.path), "kind": s.kind, "follow": s.follow, "labels": False}
+            for s in settings.sensors
+        ]
+        settings = settings.with_overrides({"sensor": tables})
+    return settings
+
+
+def _sensor(text: str) -> dict[str, Any]:
+    kind, colon, path = text.partition(":")
+    if colon and kind in {"suricata", "zeek", "auto"}:
+        return {"kind": kind, "path": path}
+    return {"path": text}
+
+
+@cli.command()
+@click.option("--config", type=_FILE, help="The node's settings, to find its socket.")
+@click.option("--state-dir", type=_FOLDER, help="The node's state folder, to find its socket.")
+@click.option("--socket", type=_FILE, help="The socket itself.")
+@click.option("--json", "as_json", is_flag=True, help="The whole document, for programs.")
+def status(config: Path | None, state_dir: Path | None, socket: Path | None, as_json: bool) -> None:
+    """Show how a running node is."""
+    from node import status as node_status
+
+    if socket is None:
+        from node.settings import Settings
+
+        settings = Settings.defaults() if config is None else Settings.load(config)
+        if state_dir is not None:
+            settings = settings.with_overrides({"node.state_dir": str(state_dir)})
+        socket = settings.status_socket
+    document = node_status.fetch(socket)
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+        return
+    from rich.console import Console
+
+    from node.status_view import render
+
+    Console().print(render(node_status.parse(document)))
+
+
+@cli.command()
+@click.argument("file", type=_FILE)
+def psk(file: Path) -> None:
+    """Make the key of a private mesh. Copy FILE to every node, over a safe way."""
+    from node.p2p.psk import create_psk
+
+    create_psk(file)
+    click.echo(f"{file}: a new key, readable by you alone; start each node with --psk-file {file}")
+
+
+@cli.command()
+def config() -> None:
+    """Print an example gateway.toml with every setting at its default."""
+    from node.settings import example
+
+    click.echo(example(), nl=False)
+
+
+@cli.command()
+@click.argument("file", type=_FILE)
+def replay(file: Path) -> None:
+    """Replay a node's journal through a fresh peer and compare what it does."""
+    from gossip.peer import Peer
+    from node.journal import Head
+    from node.journal import replay as replay_journal
+
+    def make(head: Head) -> Peer:
+        return Peer(
+            head.config,
+            head.me,
+            head.seed,
+            head.fingerprint,
+            head.vector,
+            head.ages,
+            head.cycle,
+        )
+
+    found = replay_journal(file, make)
+    if not found.identical:
+        raise LocalError(
+            f"{file}: event {found.differing} ({found.event}) of {found.records} led to other "
+            "actions; the journal was changed, or was written by another version"
+        )
+    click.echo(f"{file}: {found.records} events, identical actions")
+
+
+@cli.command()
+@click.argument("spec", metavar="SPEC")
+@click.option("--seed", default=0, show_default=True, help="For random graphs.")
+@click.option("--draw", type=_FILE, help="Draw it to this .png or .svg file.")
+@click.option("--json", "as_json", is_flag=True, help="Measures as JSON.")
+def topology(spec: str, seed: int, draw: Path | None, as_json: bool) -> None:
+    """Measure a graph: connectivity, spectral gap, diameter; and draw it.
+
+    SPEC is KIND:SIZE[,KEY=VALUE…], such as ring:32, regular:100,degree=4 or file:mesh.graphml.
+    """
+    from topologies import drawing, graphs
+    from topologies.errors import TopologyError
+    from topologies.measure import measure
+
+    try:
+        if draw is not None:
+            drawing.drawing_format(draw)
+        graph = graphs.build(spec, seed)
+        measures = measure(graph, seed)
+        if draw is not None:
+            drawing.draw(graph, draw, measures, seed=seed)
+    except TopologyError as error:
+        raise ConfigError(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(measures.as_dict(), indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{graph.graph['spec']}, seed {seed}", show_header=False)
+    for label, text in measures.rows():
+        table.add_row(label, text)
+    Console().print(table)
+    if draw is not None:
+        click.echo(f"drawn to {draw}")
+
+
+@cli.command()
+@click.argument("file", type=_FILE)
+@click.option("--seed", type=int, help="Instead of the scenario's own.")
+@click.option("--out", type=_FOLDER, help="Write the results and the scenario to this folder.")
+@click.option("--trace", is_flag=True, help="Write every event there too, as JSON lines.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+def simulate(file: Path, seed: int | None, out: Path | None, trace: bool, as_json: bool) -> None:
+    """Run a scenario in simulated time. See docs/simulation.md."""
+    from scenarios.show import simulate_file
+
+    if trace and out is None:
+        raise ConfigError("--trace needs a folder to write to; give --out FOLDER")
+    simulate_file(file, seed=seed, out=out, trace=trace, as_json=as_json)
+
+
+@cli.command()
+@click.option(
+    "--out", type=_FOLDER, default=Path("demo"), show_default=True, help="Folder for the report."
+)
+@click.option("--seed", default=0, show_default=True, help="For which rows are held out.")
+def demo(out: Path, seed: int) -> None:
+    """Six gateways on this machine learn together from bundled recordings, in three minutes."""
+    from scenarios.demo import run
+
+    run(out, seed=seed)

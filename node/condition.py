@@ -1,0 +1,128 @@
+"""How a running node is: the status document, put together on demand."""
+
+import os
+from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
+
+import trio
+
+from gossip.actions import Topic
+from gossip.learning.beta import clopper_pearson
+from node.alerting import Alerting
+from node.driver import Driver
+from node.intake import Intake
+from node.p2p.transport import Transport
+from node.reports import Reports
+from node.settings import Settings
+from node.status import DetectorStatus, MeshStatus, PeerStatus, SensorStatus, Status
+from node.watch import Watch
+
+PEERS_SHOWN = 64
+
+
+def software() -> str:
+    """Name and version, as installed."""
+    try:
+        return f"hedgerow {version('hedgerow')}"
+    except PackageNotFoundError:  # run from a checkout that nobody installed
+        return "hedgerow (not installed)"
+
+
+class Condition:
+    """Reads the parts of a node; changes nothing."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        transport: Transport,
+        driver: Driver,
+        watch: Watch,
+        intakes: list[Intake],
+        reports: Reports,
+        alerting: Alerting,
+    ) -> None:
+        self._settings = settings
+        self._name = name
+        self._transport = transport
+        self._driver = driver
+        self._watch = watch
+        self._intakes = intakes
+        self._reports = reports
+        self._alerting = alerting
+        self._since = trio.current_time()
+
+    def document(self) -> Status:
+        """The node as it is now."""
+        state, detail = self._state()
+        return Status(
+            name=self._name,
+            peer=self._transport.peer,
+            pid=os.getpid(),
+            software=software(),
+            state=state,
+            uptime_s=trio.current_time() - self._since,
+            detail=detail,
+            addresses=self._transport.addresses,
+            mesh=self._mesh(),
+            sensors=tuple(
+                SensorStatus(
+                    i.settings.kind, str(i.settings.path), i.stats.flows, i.stats.bad, i.last_ts
+                )
+                for i in self._intakes
+            ),
+            detector=self._detector(),
+            alerts=self._alerting.status(),
+        )
+
+    def _state(self) -> tuple[str, str]:
+        if self._driver.peer.view:
+            return "running", ""
+        if self._reports.waiting_for:
+            joined = self._reports.counts[Topic.JOINED]
+            return ("isolated" if joined else "joining"), self._reports.waiting_for
+        return "running", "no peer is known yet; others can join by this node's addresses"
+
+    def _mesh(self) -> MeshStatus:
+        peer, reports, stats = self._driver.peer, self._reports, self._transport.stats
+        connected = self._transport.peers()
+        known = {c.peer: c.addresses for c in peer.view}
+        everybody = [*known, *(p for p in connected if p not in known)]
+        peers = tuple(PeerStatus(p, known.get(p, ()), p in connected) for p in everybody)
+        return MeshStatus(
+            peers=peers[:PEERS_SHOWN],
+            cycle=peer.cycle,
+            ages=tuple(int(age) for age in peer.ages),
+            exchange=self._settings.mesh.exchange.value,
+            bytes_in=stats.wire_bytes_in,
+            bytes_out=stats.wire_bytes_out,
+            merges=reports.counts[Topic.MERGED],
+            refusals=dict(reports.refused),
+            refused_by=dict(reports.refused_by),
+            shed=dict(reports.shed + self._driver.shed),
+            remote_faults=reports.counts[Topic.REMOTE_FAULT] + sum(stats.faults.values()),
+        )
+
+    def _detector(self) -> DetectorStatus:
+        watch, serving = self._watch, self._watch.serving
+        alarms, held = watch.realised_rate()
+        low, high = clopper_pearson(alarms, held) if held else (None, None)
+        calibrated = serving is not None and watch.state.value == "watching"
+        return DetectorStatus(
+            state=watch.state.value,
+            model="" if serving is None else _model(serving.cycle, serving.vector.tobytes()),
+            loss=self._reports.loss,
+            flows_scored=watch.seen.flows,
+            flows_anomalous=watch.seen.anomalous,
+            calibration_flows=watch.calibration_rows,
+            calibration_flows_needed=watch.calibration_rows_needed,
+            budget=self._settings.detector.budget,
+            threshold=serving.calibration.threshold if serving and calibrated else None,
+            false_alarm_share=alarms / held if held and calibrated else None,
+            false_alarm_share_low=low if calibrated else None,
+            false_alarm_share_high=high if calibrated else None,
+        )
+
+
+def _model(cycle: int, vector: bytes) -> str:
+    return f"{cycle}-{blake2b(vector, digest_size=4).hexdigest()}"

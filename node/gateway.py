@@ -1,0 +1,311 @@
+"""One whole node: sensors and detector on one side, the mesh on the other, the disk below.
+
+    sensors ── Intake ── Watch ── Alarms
+                           │
+    Peer ── Driver ── Trainer ── Store
+      │
+    transport
+
+`run` composes these, restores what an earlier life left, and ends politely on SIGTERM.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+import trio
+
+from gossip.actions import Action, Train
+from gossip.codec import frame_bytes_max
+from gossip.contacts import Contact, PeerId
+from gossip.errors import ConfigError, StateError
+from gossip.events import Event, Start, Trained
+from gossip.features import SCHEMA, schema_fingerprint
+from gossip.fingerprint import Fingerprint
+from gossip.flows import FAMILIES, Flow
+from gossip.learning.learner import Learner
+from gossip.learning.samples import SampleConfig
+from gossip.learning.shapes import DetectorShape
+from gossip.peer import Peer
+from node import status
+from node.alerting import Alerting
+from node.condition import Condition
+from node.driver import Driver
+from node.intake import Intake
+from node.journal import Head, Journal, digest
+from node.logs import get_logger
+from node.p2p.addresses import merge_contacts, parse_contact
+from node.p2p.host import open_transport
+from node.p2p.identity import Identity, load_or_create_identity
+from node.p2p.psk import load_psk
+from node.p2p.transport import Transport, TransportSettings
+from node.reports import Reports
+from node.settings import Settings
+from node.store import Snapshot, Store
+from node.trainer import Trainer
+from node.watch import Watch
+
+_log = get_logger("node")
+
+SHAPE = DetectorShape(len(SCHEMA), len(FAMILIES))
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a node is once it listens: enough for others to join it."""
+
+    name: str
+    peer: PeerId
+    addresses: tuple[str, ...]
+
+
+def fingerprint_of(learner: Learner, fragments: int) -> Fingerprint:
+    """What two nodes must share before their models are merged."""
+    return Fingerprint(schema_fingerprint(), f"{learner.shape}, {fragments} fragments")
+
+
+def samples_seed(identity: Identity) -> bytes:
+    """Secret that gives each flow its role; the same in every life, so that roles never change."""
+    return blake2b(b"samples", digest_size=32, key=identity.seed).digest()
+
+
+def sample_config() -> SampleConfig:
+    """Bounds of what a node remembers."""
+    return SampleConfig(features=len(SCHEMA), families=len(FAMILIES))
+
+
+async def run(settings: Settings, started: Callable[[Started], None] | None = None) -> None:
+    """Run a node until SIGTERM or SIGINT.
+
+    Args:
+        settings: complete.
+        started: called once the node listens.
+
+    Raises:
+        LocalError: the state folder, a sensor, an address or a setting is not usable. It may come
+            inside an exception group.
+    """
+    learner = _detector()
+    store = Store.open(settings.node.state_dir)
+    try:
+        for warning in store.warnings:
+            _log.warning(warning)
+        identity = load_or_create_identity(settings.node.state_dir / "identity")
+        gateway = Gateway(settings, identity, learner, store)
+        await gateway.run(started)
+    finally:
+        store.close()
+
+
+def _detector() -> Learner:
+    from gossip.learning.detector import Detector  # noqa: PLC0415 - torch takes seconds to import
+
+    return Detector(SHAPE)
+
+
+class Gateway:
+    """The parts of a node and how they are wired.
+
+    Args:
+        settings: complete.
+        identity: who it is.
+        learner: the detector's.
+        store: open; closed by the caller.
+
+    Raises:
+        LocalError: what was stored does not fit or is damaged, or a sensor is of no use.
+    """
+
+    def __init__(
+        self, settings: Settings, identity: Identity, learner: Learner, store: Store
+    ) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._store = store
+        self._learner = learner
+        self._config = settings.mesh.peer_config()
+        self._fingerprint = fingerprint_of(learner, self._config.fragments)
+        self._limits = settings.limits.transport()
+        longest = frame_bytes_max(learner.shared)
+        if longest > self._limits.frame_bytes_max:
+            raise ConfigError(
+                f"limits.frame_bytes_max = {self._limits.frame_bytes_max} is too small for this "
+                f"model; give at least {longest}"
+            )
+        initial = learner.initial(self._fingerprint.digest)
+        self._trainer = Trainer(learner, initial)
+        self._watch = Watch(
+            SHAPE, settings.detector.budget, sample_config(), samples_seed(identity), identity.peer
+        )
+        self._reports = Reports()
+        self._name = settings.node.name or identity.peer[-8:]
+        self._alerting = Alerting(settings, self._name)
+        self._latest_ts_s = 0.0
+        self._to_save: Snapshot | None = None
+        self._saved = trio.Event()
+        self._peer_state: tuple[Any, Any, int] = (initial[: learner.shared], None, 0)
+        self._remembered: tuple[Contact, ...] = ()
+        self._intakes = self._restored(store.load())
+        for warning in store.warnings:
+            _log.warning(warning)
+
+    # What outlives a restart
+
+    def _restored(self, snapshot: Snapshot | None) -> list[Intake]:
+        if snapshot is None:
+            return [Intake(sensor) for sensor in self._settings.sensors]
+        arrays, small = snapshot.arrays, snapshot.small
+        if small.get("fingerprint") != self._fingerprint.text:
+            raise StateError(
+                f"{self._settings.node.state_dir}: holds the state of another model "
+                f"({small.get('fingerprint')}); this node would have {self._fingerprint.text}. "
+                "Name another state folder, or go back to the release that wrote it"
+            )
+        self._trainer.restore(_group(arrays, "trainer"))
+        self._watch.restore(_group(arrays, "watch"), snapshot.cycle)
+        self._alerting.restore(small["incidents"])
+        self._peer_state = (arrays["peer.vector"], arrays["peer.ages"], snapshot.cycle)
+        self._remembered = tuple(
+            Contact(PeerId(peer), tuple(addresses)) for peer, addresses in small["remembered"]
+        )
+        positions = small["sensors"]
+        return [
+            Intake(sensor, positions.get(str(sensor.path))) for sensor in self._settings.sensors
+        ]
+
+    def _snapshot(self, peer: Peer) -> Snapshot:
+        """Everything as it is between two events, copied."""
+        arrays: dict[str, Any] = {f"trainer.{n}": a for n, a in self._trainer.to_arrays().items()}
+        arrays |= {f"watch.{n}": a for n, a in self._watch.to_arrays().items()}
+        arrays |= {"peer.vector": peer.vector.copy(), "peer.ages": peer.ages}
+        small = {
+            "fingerprint": self._fingerprint.text,
+            "remembered": [[c.peer, list(c.addresses)] for c in peer.remembered],
+            "sensors": {str(i.settings.path): i.saved() for i in self._intakes},
+            "incidents": self._alerting.saved(),
+        }
+        return Snapshot(peer.cycle, arrays, small)
+
+    # The life of a node
+
+    async def run(self, started: Callable[[Started], None] | None) -> None:
+        """See `node.gateway.run`."""
+        settings = self._settings
+        psk = None if settings.node.psk_file is None else load_psk(settings.node.psk_file)
+        transport_settings = TransportSettings(
+            settings.node.listen, settings.node.announce, psk, self._limits
+        )
+        async with open_transport(transport_settings, self._identity) as transport:
+            peer, seed = self._new_peer(transport)
+            journal = self._open_journal(peer, seed)
+            driver = Driver(
+                peer,
+                transport,
+                train=self._train,
+                report=self._reports.take,
+                trained=lambda: self._after_training(peer),
+                record=None if journal is None else _recorder(journal),
+                inbox_max=settings.limits.inbox_max,
+            )
+            condition = Condition(
+                settings,
+                self._name,
+                transport,
+                driver,
+                self._watch,
+                self._intakes,
+                self._reports,
+                self._alerting,
+            )
+            bootstrap = merge_contacts([parse_contact(a) for a in settings.node.bootstrap])
+            start = Start(tuple(c for c in bootstrap if c.peer != transport.peer), self._remembered)
+            async with trio.open_nursery() as nursery:
+                serve = partial(status.serve, settings.status_socket, condition.document)
+                await nursery.start(serve)
+                found = Started(self._name, transport.peer, transport.addresses)
+                _log.info("listening", peer=found.peer, addresses=list(found.addresses))
+                if started is not None:
+                    started(found)
+                nursery.start_soon(self._end_on_signal, driver)
+                nursery.start_soon(self._save_when_asked)
+                for intake in self._intakes:
+                    nursery.start_soon(intake.run, self._take)
+                await driver.run(start)
+                nursery.cancel_scope.cancel()
+            self._store.save(self._snapshot(peer))
+            self._alerting.close()
+            if journal is not None:
+                journal.close()
+        _log.info("stopped", cycle=peer.cycle)
+
+    def _new_peer(self, transport: Transport) -> tuple[Peer, bytes]:
+        vector, ages, cycle = self._peer_state
+        seed = os.urandom(32)  # whom it will choose must not be foreseeable
+        me = Contact(transport.peer, transport.addresses)
+        return Peer(self._config, me, seed, self._fingerprint, vector, ages, cycle), seed
+
+    def _open_journal(self, peer: Peer, seed: bytes) -> Journal | None:
+        path = self._settings.journal.path
+        if path is None:
+            return None
+        head = Head(
+            self._config,
+            peer.me,
+            seed,
+            self._fingerprint,
+            peer.vector.copy(),
+            peer.ages,
+            peer.cycle,
+        )
+        return Journal(path, head, self._settings.journal.size_bytes_max)
+
+    @staticmethod
+    async def _end_on_signal(driver: Driver) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for number in signals:
+                _log.info("stopping", signal=signal.Signals(number).name)
+                driver.stop()
+
+    def _take(self, flows: Sequence[Flow]) -> None:
+        """Flows of any sensor. Their own time, not ours, says when an incident is over."""
+        anomalies = self._watch.observe(flows)
+        self._latest_ts_s = max(self._latest_ts_s, *(flow.ts for flow in flows))
+        self._alerting.take(anomalies, self._watch.serving, self._latest_ts_s)
+
+    async def _train(self, action: Train) -> Trained:
+        batches = self._watch.batches(action.cycle)
+        return await trio.to_thread.run_sync(self._trainer.train, action, batches)
+
+    def _after_training(self, peer: Peer) -> None:
+        """Serve the new model, and have everything saved as it is now, in one piece."""
+        self._watch.serve(self._trainer.whole(peer.vector), peer.cycle)
+        self._to_save = self._snapshot(peer)
+        self._saved.set()
+
+    async def _save_when_asked(self) -> None:
+        while True:
+            await self._saved.wait()
+            self._saved = trio.Event()
+            snapshot, self._to_save = self._to_save, None
+            if snapshot is None:
+                continue
+            try:
+                await trio.to_thread.run_sync(self._store.save, snapshot)
+            except StateError as error:
+                _log.error("nothing was saved; going on without", reason=str(error))
+
+
+def _group(arrays: dict[str, Any], name: str) -> dict[str, Any]:
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+
+
+def _recorder(journal: Journal) -> Callable[[Event, int, Sequence[Action]], None]:
+    def record(event: Event, now_us: int, actions: Sequence[Action]) -> None:
+        journal.write(event, now_us, digest(actions))
+
+    return record
