@@ -4,19 +4,24 @@ Every key's text below is its documentation; `docs/configuration.md` is checked 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from gossip.config import Encoding, Exchange, PeerConfig
 from gossip.errors import ConfigError
 from node import multiaddrs, tables
+from node.p2p.limits import Limits
 from node.tables import Check, Duration, Example, Range, Share, Size
 
 _PEER = PeerConfig()
 _SECOND_US = 1_000_000
 _MINUTE_US = 60 * _SECOND_US
 _DAY_US = 86_400 * _SECOND_US
+_LIMITS = Limits()
+_DIAL_US = round(_LIMITS.dial_s * _SECOND_US)
+_REQUEST_US = round(_LIMITS.request_s * _SECOND_US)
+_IDLE_US = round((_LIMITS.keepalive_s + _LIMITS.keepalive_reply_s) * _SECOND_US)
 
 SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, less its closing NUL
 
@@ -202,35 +207,49 @@ class JournalSettings:
 
 @dataclass(frozen=True, slots=True)
 class LimitSettings:
-    """`[limits]`: bounds on what peers may use of this machine, and deadlines."""
+    """`[limits]`: what peers may use of this machine, and deadlines. Defaults: the transport's."""
 
-    connections_max: Annotated[int, Range(1, 10_000)] = 128
-    """Connections open at a time; more are refused. Our choice, far above the view's 20."""
+    connections_max: Annotated[int, Range(1, 10_000)] = _LIMITS.connections_max
+    """Connections kept at a time; the least recently used is closed for a new one. Our choice,
+    above the view's 20."""
 
-    streams_per_peer_max: Annotated[int, Range(1, 1_000)] = 64
-    """Streams that one peer may hold open. Measured: a peer with 500 idle ones starves all others
-    without a cap, and 64 works."""
+    streams_per_peer_max: Annotated[int, Range(1, 1_000)] = _LIMITS.streams_max
+    """Streams open at once on one connection. Measured: a peer with 500 idle ones starves all
+    others without a cap, and 64 works."""
 
-    frame_bytes_max: Annotated[Size, Range(2**12, 2**26)] = 2**20
-    """Largest frame taken from a peer. Our choice: a hundred thousand float32 parameters and
-    room."""
+    frame_bytes_max: Annotated[Size, Range(2**12, 2**26)] = _LIMITS.frame_bytes_max
+    """Largest frame sent or taken. Our choice: 25 frames of the default model."""
 
-    in_flight_bytes_max: Annotated[Size, Range(2**16, 2**32)] = 16 * 2**20
-    """Bytes of frames being sent or received at a time, over all peers. Our choice."""
+    in_flight_bytes_max: Annotated[Size, Range(2**16, 2**32)] = _LIMITS.inflight_bytes_max
+    """Bytes of frames being received, or being sent, at a time, over all peers. Our choice."""
 
     inbox_max: Annotated[int, Range(8, 65_536)] = 256
-    """Events waiting for the peer; received frames over it are shed and counted. Our choice."""
+    """Events waiting for the peer; received frames above it are shed and counted. Our choice."""
 
-    dial_us_max: Annotated[Duration, Range(100_000, _MINUTE_US * 10)] = 10 * _SECOND_US
-    """Deadline for connecting to a peer; libp2p has none. 10 s worked in our experiments."""
+    dial_us_max: Annotated[Duration, Range(100_000, 10 * _MINUTE_US)] = _DIAL_US
+    """Deadline for connecting to a peer; libp2p has none. 10 s held in our experiments."""
 
-    request_us_max: Annotated[Duration, Range(100_000, _MINUTE_US * 10)] = 30 * _SECOND_US
-    """Deadline for sending a frame, and for a peer that opened a stream to finish it. 30 s worked
-    in our experiments."""
+    request_us_max: Annotated[Duration, Range(100_000, 10 * _MINUTE_US)] = _REQUEST_US
+    """Deadline for an exchange with a peer, to which the time for its bytes at 64 kB/s is added.
+    30 s held in our experiments."""
 
-    idle_us_max: Annotated[Duration, Range(_SECOND_US, _MINUTE_US * 10)] = 20 * _SECOND_US
-    """A silent connection is probed after half of this and closed after all of it. Measured: a
-    link that went down was still listed after 100 s without it."""
+    idle_us_max: Annotated[Duration, Range(_SECOND_US, 10 * _MINUTE_US)] = _IDLE_US
+    """A silent connection is probed after half of this and closed after all of it. Measured:
+    without it, a link that went down was still listed after 100 s."""
+
+    def transport(self) -> Limits:
+        """The transport's limits; what is not offered here keeps its default there."""
+        return replace(
+            _LIMITS,
+            connections_max=self.connections_max,
+            streams_max=self.streams_per_peer_max,
+            frame_bytes_max=self.frame_bytes_max,
+            inflight_bytes_max=self.in_flight_bytes_max,
+            dial_s=self.dial_us_max / _SECOND_US,
+            request_s=self.request_us_max / _SECOND_US,
+            keepalive_s=self.idle_us_max / 2 / _SECOND_US,
+            keepalive_reply_s=self.idle_us_max / 2 / _SECOND_US,
+        )
 
 
 @dataclass(frozen=True, slots=True)

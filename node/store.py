@@ -232,21 +232,21 @@ def _connected(path: Path) -> sqlite3.Connection:
         StateError: it is another program's, or a newer Hedgerow's.
     """
     path.touch(mode=0o600)
-    fresh = path.stat().st_size == 0
     # The runtime saves from a worker thread, one save at a time.
     database = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
     try:
-        _checked(database, path, fresh=fresh)
+        _checked(database, path)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _checked(database: sqlite3.Connection, path: Path, *, fresh: bool) -> None:
+def _checked(database: sqlite3.Connection, path: Path) -> None:
     database.execute("PRAGMA journal_mode = DELETE")
     database.execute("PRAGMA synchronous = FULL")
-    if fresh:
+    # Counted after SQLite undid what a crash left half done, if only the database's creation.
+    if database.execute("PRAGMA page_count").fetchone()[0] == 0:
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     found = database.execute("PRAGMA application_id").fetchone()[0]
     if found != APPLICATION_ID:

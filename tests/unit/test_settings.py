@@ -1,14 +1,16 @@
 """gateway.toml: defaults, mapping to the peer's settings, overrides, and the reference."""
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from gossip.config import Exchange, PeerConfig
 from gossip.errors import ConfigError
+from gossip.learning.calibration import BUDGET
 from node import multiaddrs, settings
+from node.p2p.limits import Limits
 from node.reference import describe
 from node.settings import MeshSettings, Settings
 
@@ -46,6 +48,9 @@ def test_a_whole_file(tmp_path: Path) -> None:
             gap = "60 s"
             [alerts]
             path = "out/alerts.jsonl"
+            [limits]
+            dial_max = "500 ms"
+            frame_max = "64 KiB"
             """,
         )
     )
@@ -61,11 +66,14 @@ def test_a_whole_file(tmp_path: Path) -> None:
     ]
     assert loaded.detector.budget == 0.01
     assert loaded.detector.gap_us == 60_000_000
+    assert loaded.limits.transport() == replace(Limits(), dial_s=0.5, frame_bytes_max=65_536)
 
 
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     loaded = Settings.load(write(tmp_path, ""))
     assert loaded.mesh.peer_config() == PeerConfig()
+    assert loaded.limits.transport() == Limits()
+    assert loaded.detector.budget == BUDGET
     assert loaded.node.state_dir == tmp_path / "hedgerow-state"
     assert Settings.defaults().node.state_dir == Path.cwd() / "hedgerow-state"
 
@@ -145,7 +153,7 @@ def test_mesh_bounds_are_within_the_peers(name: str, tmp_path: Path) -> None:
         ("/ip4/127.0.0.1/tcp/١٢", "is not a TCP port"),
         ("/ip4/127.0.0.1/tcp/-1", "is not a TCP port"),
         ("/ip6/127.0.0.1/tcp/1", "is not an /ip6/ address"),
-        ("/dns4/a..b/tcp/1", "is not a host name"),
+        ("/dns4/gw/tcp/1", "/dns4/ is not supported here; use /ip4/ or /ip6/"),
         ("/unix/x/tcp/1", "/unix/ is not supported"),
         ("/ip4/127.0.0.1/tcp/1/quic/x", "only /p2p/"),
         ("/ip4/127.0.0.1/tcp/1/p2p/0OIl", "is not a peer identity"),
@@ -160,10 +168,18 @@ def test_wrong_addresses(text: str, expected: str) -> None:
     assert len(str(caught.value)) < 400
 
 
+def test_wrong_bootstrap_addresses() -> None:
+    for text, expected in [
+        (f"/dns4/a..b/tcp/1/p2p/{PEER}", "is not a host name"),
+        (f"/ip4/1.2.3.4/tcp/0/p2p/{PEER}", "'0' is not a TCP port; give 1 to 65535"),
+        ("/ip4/1.2.3.4/tcp/1", "names no peer"),
+    ]:
+        with pytest.raises(ValueError, match=expected):
+            multiaddrs.check_bootstrap(text)
+
+
 def test_right_addresses() -> None:
-    for text in ["/ip6/fe80::1/tcp/0", "/dns/gw-1.example.org/tcp/65535", "/dns6/x/tcp/1"]:
+    for text in ["/ip6/fe80::1/tcp/0", "/ip4/127.0.0.1/tcp/65535"]:
         assert multiaddrs.check_listen(text) == text
-        assert multiaddrs.split_peer(multiaddrs.check_bootstrap(f"{text}/p2p/{PEER}")) == (
-            text,
-            PEER,
-        )
+    for text in ["/ip6/fe80::1/tcp/1", "/dns4/gw-1.example.org/tcp/65535"]:
+        assert multiaddrs.check_bootstrap(f"{text}/p2p/{PEER}") == f"{text}/p2p/{PEER}"

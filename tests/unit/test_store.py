@@ -282,3 +282,24 @@ def test_a_full_disk_leaves_what_was_saved(
     kept.save(snapshot(2))
     assert same(kept.load(), snapshot(2))
     kept.close()
+
+
+def test_a_database_whose_creation_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir(mode=0o700)
+    half = sqlite3.connect(folder / store.DATABASE)
+    half.execute("PRAGMA cache_size = 1")
+    half.execute("BEGIN")
+    half.execute("CREATE TABLE t (x)")
+    half.executemany("INSERT INTO t VALUES (?)", [("x" * 4_000,)] * 50)  # spills to the file
+    copies = {path.name: path.read_bytes() for path in folder.iterdir()}
+    half.close()
+    for name, content in copies.items():
+        (folder / name).write_bytes(content)
+    assert set(copies) == {store.DATABASE, f"{store.DATABASE}-journal"}
+    assert copies[store.DATABASE]
+    kept = Store.open(folder)
+    assert kept.load() is None
+    assert kept.warnings == []
+    kept.save(snapshot(1))
+    kept.close()
