@@ -1,13 +1,12 @@
 """The human form of a status document."""
 
-from datetime import UTC, datetime
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from node.logs import printable
 from node.status import AlertsStatus, DetectorStatus, MeshStatus, SensorStatus, Status
+from node.times import short_time
 
 PEERS_SHOWN = 12
 _COLOURS = {"running": "green", "watching": "green", "isolated": "red", "stopping": "red"}
@@ -130,7 +129,7 @@ def _sensors(sensors: tuple[SensorStatus, ...]) -> Table:
             _said(sensor.path),
             f"{sensor.flows:,}",
             f"{sensor.bad_lines:,}",
-            _time(sensor.last_flow_ts_s),
+            short_time(sensor.last_flow_ts_s),
         )
     return table
 
@@ -145,7 +144,7 @@ def _alerts(alerts: AlertsStatus) -> RenderableType:
         table.add_column(heading, overflow="fold", header_style="dim")
     for alert in alerts.last:
         table.add_row(
-            _time(alert.last_seen_ts_s),
+            short_time(alert.last_seen_ts_s),
             _said(alert.source),
             _said(alert.family),
             f"{alert.flows:,}",
@@ -153,9 +152,3 @@ def _alerts(alerts: AlertsStatus) -> RenderableType:
             "open" if alert.open else "closed",
         )
     return table
-
-
-def _time(ts_s: float | None) -> str:
-    if ts_s is None:
-        return "—"
-    return datetime.fromtimestamp(ts_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

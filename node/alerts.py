@@ -1,0 +1,260 @@
+"""Alerts as Suricata writes them: EVE JSON lines with `event_type: alert`, one per incident.
+
+The line is written when an incident opens and tells what is known then; how it grew since is in
+`hedgerow status`. The generator id and the signature ids are Hedgerow's own:
+
+| gid | signature_id | meaning |
+|---|---|---|
+| 48484 | 1 | alerts were held back by the rate limit; one line for all of them |
+| 48484 | 100 | traffic unlike the gateway's own and like no known attack |
+| 48484 | 101… | a known family of attack, in the order of `gossip.flows.FAMILIES` |
+"""
+
+import json
+from collections import deque
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from gossip.flows import FAMILIES
+from node.appending import LineFile
+from node.incidents import UNKNOWN, Incident, Sample
+from node.times import eve_time
+
+GID = 48_484
+SUPPRESSED_SID = 1
+FAMILY_SID = 100
+REV = 1
+SUMMARY_S = 60.0
+SOURCES_SHOWN = 5
+
+# Suricata's own names for classes of attack, so that dashboards sort ours beside them.
+_CATEGORIES = {
+    "scan": "Detection of a Network Scan",
+    "dos": "Attempted Denial of Service",
+    "brute-force": "Unsuccessful User Privilege Gain",
+    "exploit": "Attempted Administrator Privilege Gain",
+    "exfiltration": "Information Leak",
+    "malware": "A Network Trojan was detected",
+    "other": "Misc Attack",
+    UNKNOWN: "Potentially Bad Traffic",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the detector was when it judged; goes into every alert.
+
+    Args:
+        threshold: score above which a flow is anomalous.
+        budget: share of benign flows that may be.
+        calibration_flows: flows that the threshold rests on.
+        model_cycle: the peer's cycle, and model_digest: of its vector, in hexadecimal.
+    """
+
+    threshold: float
+    budget: float
+    calibration_flows: int
+    model_cycle: int
+    model_digest: str
+
+
+class TokenBucket:
+    """Lets `per_minute` through in a minute, and as many at once after a quiet one."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._capacity = float(per_minute)
+        self._tokens = self._capacity
+        self._at_s: float | None = None
+
+    def take(self, now_s: float) -> bool:
+        """Whether one more may pass at this time (any clock that does not go back)."""
+        if self._at_s is not None:
+            self._tokens += max(0.0, now_s - self._at_s) * self._capacity / 60.0
+        self._tokens, self._at_s = min(self._tokens, self._capacity), now_s
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+
+class Alerts:
+    """Writes alerts, within a rate. A disk that refuses them is counted and never fatal.
+
+    Args:
+        path: the file; made if need be, appended to, and reopened when it was rotated.
+        per_minute_max: alerts in a minute; those above are summed up in one line a minute.
+        gateway: its name, for the lines' `host`.
+
+    Attributes:
+        written: alerts written; suppressed: held back by the rate; failed: refused by the disk.
+
+    Raises:
+        StateError: the file cannot be opened.
+    """
+
+    def __init__(self, path: Path, per_minute_max: int, gateway: str) -> None:
+        self.written = 0
+        self.suppressed = 0
+        self.failed = 0
+        self._gateway = gateway
+        self._bucket = TokenBucket(per_minute_max)
+        self._file = LineFile(path)
+        self._held: deque[Incident] = deque(maxlen=SOURCES_SHOWN)
+        self._held_count = 0
+        self._held_since_s = 0.0
+
+    def write(self, incident: Incident, verdict: Verdict, now_s: float) -> bool:
+        """Report an incident that has just opened; False if it was held back or lost.
+
+        Args:
+            incident: what opened.
+            verdict: what the detector was.
+            now_s: the driver's clock, for the rate only.
+        """
+        self.tick(now_s)
+        if not self._bucket.take(now_s):
+            self.suppressed += 1
+            if not self._held_count:
+                self._held_since_s = now_s
+            self._held_count += 1
+            self._held.append(incident)
+            return False
+        return self._append(alert_line(incident, verdict, self._gateway))
+
+    def tick(self, now_s: float) -> None:
+        """Sum up what was held back, a minute after the first of it. Call now and then."""
+        if self._held_count and now_s - self._held_since_s >= SUMMARY_S:
+            self._summarise()
+
+    def close(self) -> None:
+        """Sum up what is still held back, and close the file."""
+        if self._held_count:
+            self._summarise()
+        self._file.close()
+
+    def _summarise(self) -> None:
+        self._append(summary_line(self._held_count, list(self._held), self._gateway))
+        self._held.clear()
+        self._held_count = 0
+
+    def _append(self, line: dict[str, Any]) -> bool:
+        text = json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        if self._file.append(text.encode(errors="replace")):
+            self.written += 1
+            return True
+        self.failed += 1
+        return False
+
+
+def alert_line(incident: Incident, verdict: Verdict, gateway: str) -> dict[str, Any]:
+    """The EVE record of an incident."""
+    known = incident.family in FAMILIES
+    signature = (
+        f"HEDGEROW {incident.family} suspected"
+        if known
+        else "HEDGEROW traffic unlike this gateway's own"
+    )
+    sid = FAMILY_SID + (FAMILIES.index(incident.family) if known else 0)
+    alert = _alert(sid, signature, _CATEGORIES[incident.family], 1 if known else 2)
+    return {
+        "timestamp": eve_time(incident.last_seen_ts_s),
+        "flow_id": _flow_id(incident.top),
+        "event_type": "alert",
+        **_endpoints(incident.top),
+        "host": gateway,
+        "alert": alert,
+        "hedgerow": {
+            "incident": incident.key,
+            "family": incident.family,
+            "score": _number(incident.top.score),
+            "threshold": _number(verdict.threshold),
+            "budget": verdict.budget,
+            "calibration_flows": verdict.calibration_flows,
+            "model": {"cycle": verdict.model_cycle, "digest": verdict.model_digest},
+            "flows": incident.flows,
+            "destinations": len(incident.destinations),
+            "first_seen": eve_time(incident.first_seen_ts_s),
+            "last_seen": eve_time(incident.last_seen_ts_s),
+            "features": [
+                {name: _number(value) for name, value in asdict(feature).items()}
+                for feature in incident.features
+            ],
+            "samples": [_sample(sample) for sample in incident.samples],
+        },
+    }
+
+
+def summary_line(count: int, last: list[Incident], gateway: str) -> dict[str, Any]:
+    """The EVE record for alerts held back: how many, and the last few of them."""
+    newest = last[-1]
+    return {
+        "timestamp": eve_time(newest.last_seen_ts_s),
+        "flow_id": _flow_id(newest.top),
+        "event_type": "alert",
+        **_endpoints(newest.top),
+        "host": gateway,
+        "alert": _alert(SUPPRESSED_SID, "HEDGEROW alerts held back by the rate limit", "", 2),
+        "hedgerow": {
+            "suppressed": count,
+            "last": [
+                {
+                    "incident": incident.key,
+                    "family": incident.family,
+                    "source": incident.source,
+                    "flows": incident.flows,
+                }
+                for incident in last
+            ],
+        },
+    }
+
+
+def _alert(sid: int, signature: str, category: str, severity: int) -> dict[str, Any]:
+    return {
+        "action": "allowed",
+        "gid": GID,
+        "signature_id": sid,
+        "rev": REV,
+        "signature": signature,
+        "category": category,
+        "severity": severity,
+    }
+
+
+def _endpoints(sample: Sample) -> dict[str, Any]:
+    ports = ("icmp_type", "icmp_code") if sample.proto == "icmp" else ("src_port", "dest_port")
+    found = {
+        "src_ip": sample.orig_h,
+        ports[0]: sample.orig_p,
+        "dest_ip": sample.resp_h,
+        ports[1]: sample.resp_p,
+        "proto": sample.proto.upper(),
+    }
+    return found | ({"community_id": sample.community_id} if sample.community_id else {})
+
+
+def _sample(sample: Sample) -> dict[str, Any]:
+    return {
+        "start": eve_time(sample.ts_s),
+        "uid": sample.uid,
+        **_endpoints(sample),
+        "score": _number(sample.score),
+    }
+
+
+def _flow_id(sample: Sample) -> int:
+    """Suricata's own id where the flow has one; otherwise 53 bits, which every reader can hold."""
+    if sample.uid.isascii() and sample.uid.isdigit() and len(sample.uid) <= 18:
+        return int(sample.uid)
+    return (
+        int.from_bytes(blake2b(sample.uid.encode(errors="replace"), digest_size=8).digest(), "big")
+        >> 11
+    )
+
+
+def _number(value: Any) -> Any:
+    """JSON has no infinity and no NaN."""
+    return None if isinstance(value, float) and not isfinite(value) else value
