@@ -73,6 +73,29 @@ def example(cls: type[Any], heading: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def markdown(cls: type[Any]) -> str:
+    """A reference in Markdown: one heading a table, one item a key."""
+    lines: list[str] = []
+    table = None
+    for key in describe(cls):
+        here, _, name = key.key.rpartition(".")
+        if here != table:
+            lines += ["", f"## `[[{here[:-2]}]]`" if here.endswith("[]") else f"## `[{here}]`", ""]
+            table = here
+        fallback = {None: "required", "unset": "not set"}.get(key.default)
+        default = fallback or f"default `{key.default}`"
+        sample = f" Example: `{name} = {key.example}`." if key.example else ""
+        text = f"**`{name}`** ({key.type}; {default}): {key.doc}{sample}"
+        lines += _wrapped(f"- {text}", later="  ")
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _wrapped(text: str, later: str) -> list[str]:
+    return textwrap.wrap(
+        text, 100, subsequent_indent=later, break_on_hyphens=False, break_long_words=False
+    )
+
+
 def _comment(text: str) -> list[str]:
     return [f"# {line}" for line in textwrap.wrap(text, COLUMNS, break_on_hyphens=False)]
 

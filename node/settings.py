@@ -58,8 +58,8 @@ class NodeSettings:
     empty, the node waits to be joined or uses the peers that it remembers."""
 
     psk_file: Annotated[Path | None, Example('"mesh.psk"')] = None
-    """File with a pre-shared key of 64 hexadecimal digits. Only nodes with the same key can
-    connect. It keeps meshes apart; it does not decide which peer may do what."""
+    """File with a pre-shared key: a swarm.key of libp2p, or 64 hexadecimal digits. Only nodes with
+    the same key can connect. It keeps meshes apart; it does not decide which peer may do what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,14 @@ class MeshSettings:
 
     cycle_us: Annotated[Duration, Range(10_000, _DAY_US)] = _PEER.cycle_us
     """Period of training and of exchange. 10 s keeps a 40 kB model near 4 kB/s; the Szeged papers
-    use periods from 10 s up (Hegedus et al. 2021, section 5)."""
+    use periods from 10 s up (Hegedűs et al. 2021, section 5)."""
 
     jitter: Annotated[float, Range(0.0, 0.5)] = _PEER.jitter
     """Each period is stretched or shrunk by up to this fraction, so that peers started together
     drift apart. Our choice."""
 
     exchange: Exchange = _PEER.exchange
-    """How models are exchanged: age-weighted merge on receipt (Hegedus, Danner, Jelasity),
+    """How models are exchanged: age-weighted merge on receipt (Hegedűs, Danner, Jelasity),
     epidemic push (De Vos et al. 2023), or pairwise averaging (Boyd et al. 2006)."""
 
     fanout: Annotated[int, Range(1, 64)] = _PEER.fanout

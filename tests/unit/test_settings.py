@@ -11,7 +11,7 @@ from gossip.errors import ConfigError
 from gossip.learning.calibration import BUDGET
 from node import multiaddrs, settings
 from node.p2p.limits import Limits
-from node.reference import describe
+from node.reference import describe, markdown
 from node.settings import MeshSettings, Settings
 
 PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
@@ -183,3 +183,12 @@ def test_right_addresses() -> None:
         assert multiaddrs.check_listen(text) == text
     for text in ["/ip6/fe80::1/tcp/1", "/dns4/gw-1.example.org/tcp/65535"]:
         assert multiaddrs.check_bootstrap(f"{text}/p2p/{PEER}") == f"{text}/p2p/{PEER}"
+
+
+def test_the_documents_tell_every_setting_as_it_is() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    told = (docs / "configuration.md").read_text()
+    assert told.endswith(markdown(Settings)), (
+        "put what node.reference.markdown(Settings) gives there"
+    )
+    assert (docs / "gateway.example.toml").read_text() == settings.example()
