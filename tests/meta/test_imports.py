@@ -98,6 +98,18 @@ def test_nothing_is_ever_pickled() -> None:
     assert not wrong
 
 
+def loaded_by(names: list[str]) -> set[str]:
+    """The top-level modules that a fresh Python has loaded after importing these."""
+    program = (
+        "import importlib, sys\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
 def test_the_protocol_runs_without_torch_trio_or_libp2p() -> None:
     """A process that detects in numpy alone must not pay for torch's hundreds of megabytes."""
     names = [
@@ -105,11 +117,9 @@ def test_the_protocol_runs_without_torch_trio_or_libp2p() -> None:
         for path in modules("gossip")
         if name_of(path) != "gossip/learning/detector.py"
     ]
-    program = (
-        "import importlib, sys\n"
-        f"for name in {names!r}: importlib.import_module(name)\n"
-        "print(*sorted({'torch', 'trio', 'libp2p', 'networkx'} & set(sys.modules)))\n"
-    )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == []
+    assert "numpy" in loaded_by(names)
+    assert not {"torch", "trio", "libp2p", "networkx"} & loaded_by(names)
+
+
+def test_the_command_line_answers_without_waiting_for_what_commands_need() -> None:
+    assert not {"torch", "libp2p", "matplotlib", "networkx"} & loaded_by(["node.cli"])

@@ -1,5 +1,6 @@
 """The built wheel: exactly our packages, and it works where nothing else of ours is."""
 
+import json
 import os
 import re
 import subprocess
@@ -74,6 +75,14 @@ def test_the_command_runs(clean: Path, wheel: Path) -> None:
     assert version in run(clean / "bin/hedgerow", "--version", cwd=clean)
     text = run(clean / "bin/hedgerow", "--help", cwd=clean)
     assert set(COMMANDS) <= set(re.findall(r"^ +([a-z]+)\b", text, re.MULTILINE)), text
+
+
+@pytest.mark.wheel
+def test_it_measures_and_simulates_from_its_own_files(clean: Path) -> None:
+    measured = json.loads(run(clean / "bin/hedgerow", "topology", "ring:8", "--json", cwd=clean))
+    assert (measured["nodes"], measured["diameter"]) == (8, 4)
+    (scenario,) = clean.glob("lib/python3*/site-packages/scenarios/library/quiet-mesh.toml")
+    assert "trace" in run(clean / "bin/hedgerow", "simulate", scenario, cwd=clean)
 
 
 @pytest.mark.wheel
