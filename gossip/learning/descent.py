@@ -9,6 +9,10 @@ from gossip.errors import ConfigError
 class Descent:
     """Plain SGD with momentum: `m <- momentum * m + g`, `w <- w - rate * m`.
 
+    The defaults were chosen on the project's recordings (see `SampleConfig`): a rate of 0.02 learns
+    too little in 60 cycles, 0.05 to 0.2 are alike; without momentum, or with momentum forgotten at
+    every merge, the head learns more slowly; gradients clipped at 0.3 to 5 are alike.
+
     Args:
         rate: learning rate.
         momentum: in [0, 1).

@@ -22,9 +22,9 @@ class Batches:
         x: features, float32 `(peers, steps, rows, features)`, already scaled by each peer.
         y: attack family, int64 `(peers, steps, rows)`: 0 is benign, 1… the families, and -1 where
             nobody has said.
-        known: bool `(peers, families)`: the families (0 = benign) of which a peer has labelled
-            rows at all. Outputs of other families are masked out of its classification loss, so a
-            peer that never saw an attack does not unlearn it.
+        known: bool `(peers, families)`: the families (0 = benign) that a peer's rows speak for or
+            against. Outputs of other families are masked out of its classification loss and stay
+            as they are. `Samples` masks none: see there for what was measured.
     """
 
     x: NDArray[np.float32]
@@ -67,7 +67,7 @@ class Learner(Protocol):
     def shared(self) -> int:
         """How many of the vector's first numbers peers merge; the others stay local.
 
-        What describes one site's own traffic is better left alone: see `DetectorShape`.
+        What describes one site's own traffic is better left alone: see `DetectorShape.shared`.
         """
 
     @property

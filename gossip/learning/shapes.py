@@ -44,6 +44,10 @@ class DetectorShape:
     `x -> encode (relu) -> code (tanh) -> decode (relu) -> rebuild` is the autoencoder, and
     `encode -> judge (relu) -> name` the head over attack families; both use `encode`.
 
+    The default sizes were chosen on the project's recordings (see `SampleConfig`): 48 to 96 hidden
+    units, a code of 12 to 16 and 16 to 64 units in the head are alike; a code of 4 rebuilds
+    known traffic so badly that the share of attacks found falls from 0.999 to 0.970.
+
     Args:
         features: columns of a row.
         families: outputs of the head; family 0 is benign.
@@ -87,7 +91,13 @@ class DetectorShape:
 
     @property
     def shared(self) -> int:
-        """Numbers that travel: `encode` and the head. The autoencoder's own layers stay home."""
+        """Numbers that travel: `encode` and the head. The autoencoder's own layers stay home.
+
+        Averaging these too blurs what is usual at one site: on the recordings (see `SampleConfig`)
+        the autoencoder then found 0.98 of all attack flows instead of 0.998, and 0.70-0.90 instead
+        of 0.98-1.00 of the class closest to normal traffic, password guessing over HTTP. It also
+        halves what is sent.
+        """
         places = {name: place for name, place, _ in self.layout.slices()}
         return int(places["name.b"].stop)
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -88,7 +90,7 @@ def test_labelled_rows_go_to_their_family_within_its_bound_whatever_the_trust() 
     assert all(len(s.rows(role)) == 0 for role in Role)
 
 
-def test_batches_balance_the_families_beside_benign_rows() -> None:
+def test_batches_mix_labelled_attacks_with_benign_rows() -> None:
     s = samples(f1=3, f4=30)
     batches = s.batches(7, SCALER)
     assert batches is not None
@@ -98,11 +100,28 @@ def test_batches_balance_the_families_beside_benign_rows() -> None:
     for step in range(CONFIG.steps):
         labels, values = batches.y[0, step], batches.x[0, step, :, 0] * 2
         assert sorted(labels.tolist()).count(BENIGN) == 5
-        assert {int((labels == 1).sum()), int((labels == 4).sum())} == {2, 3}
+        assert set(labels.tolist()) <= {BENIGN, 1, 4}
         assert (values[labels == 4] // 1000 == 4).all()
         assert (values[labels == 1] // 1000 == 1).all()
         assert np.isin(values[labels == BENIGN], s.rows(Role.TRAIN)[:, 0]).all()
     assert batches.known.all()
+
+
+@pytest.mark.parametrize(("balance", "ratio"), [(0.0, 1.0), (0.5, 4.0), (1.0, 16.0)])
+def test_frequent_families_get_more_rows_but_not_in_proportion(
+    balance: float, ratio: float
+) -> None:
+    s = Samples(replace(CONFIG, balance=balance), b"s", "p")
+    uid = uid_of(s, Role.TRAIN)
+    for i in range(10 * 17):
+        s.add(uid, row(i), label=1 if i % 17 == 0 else 2)
+    s.add(uid, row(0))
+    counts = np.zeros(FAMILIES)
+    for cycle in range(300):
+        batches = s.batches(cycle, SCALER)
+        assert batches is not None
+        counts += np.bincount(batches.y.ravel(), minlength=FAMILIES)
+    assert counts[2] / counts[1] == pytest.approx(ratio, rel=0.1)
 
 
 def test_a_gateway_without_labels_trains_on_benign_rows_alone() -> None:
