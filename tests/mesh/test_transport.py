@@ -1,0 +1,504 @@
+"""What a node relies on: frames arrive, or the caller hears why not."""
+
+import gc
+import os
+
+import pytest
+import trio
+import trio.testing
+
+from gossip.contacts import Contact, PeerId
+from gossip.errors import ConfigError, NetworkError
+from node.p2p.addresses import parse_address
+from node.p2p.host import Libp2pTransport, open_transport
+from node.p2p.identity import new_identity
+from node.p2p.transport import PeerUnreachable, Transport, TransportSettings
+from tests.mesh.hosts import (
+    FRAME,
+    LOOPBACK,
+    PATIENCE_S,
+    Recorder,
+    contact,
+    endpoint,
+    in_memory,
+    make,
+    with_limits,
+)
+
+
+def test_a_request_is_answered_by_a_proven_peer() -> None:
+    async def main() -> None:
+        recorder = Recorder(reply=b"thanks")
+        async with make(recorder) as server, make() as client:
+            assert await client.request(contact(server), FRAME) == b"thanks"
+            assert recorder.requests == [(client.peer, FRAME)]
+            assert client.peers() == (server.peer,)
+            assert server.peers() == (client.peer,)
+
+    trio.run(main)
+
+
+def test_the_real_transport_has_the_interface() -> None:
+    settings = TransportSettings(listen=(LOOPBACK,))
+    transport: Transport = open_transport(settings, new_identity())
+    assert transport.peers() == ()
+
+
+def test_both_may_ask_over_one_connection() -> None:
+    async def main() -> None:
+        one, other = Recorder(), Recorder()
+        async with make(one) as left, make(other) as right:
+            await left.request(contact(right), b"a")
+            await right.request(Contact(left.peer), b"b")  # no address: by the connection there is
+            assert right.stats.dials == 0
+            assert [data for _, data in one.requests + other.requests] == [b"b", b"a"]
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 2**20])
+def test_any_size_up_to_the_limit_passes_both_ways(size: int) -> None:
+    async def main() -> None:
+        data = os.urandom(size)
+        recorder = Recorder(reply=data)
+        async with make(recorder) as server, make() as client:
+            assert await client.request(contact(server), data) == data
+            assert recorder.requests == [(client.peer, data)]
+            assert server.stats.payload_bytes_in == server.stats.payload_bytes_out == size
+
+    trio.run(main)
+
+
+def test_a_frame_above_the_limit_is_the_senders_mistake() -> None:
+    async def main() -> None:
+        async with make(Recorder()) as server, make() as client:
+            with pytest.raises(ConfigError, match="frame_bytes_max"):
+                await client.request(contact(server), bytes(2**20 + 1))
+            assert server.stats.accepted == 0
+
+    trio.run(main)
+
+
+def test_dials_to_one_peer_at_once_are_one_dial() -> None:
+    async def main() -> None:
+        async with make(Recorder()) as server, make() as client:
+            async with trio.open_nursery() as nursery:
+                for _ in range(10):
+                    nursery.start_soon(client.request, contact(server), FRAME)
+            assert client.stats.dials == server.stats.accepted == 1
+            assert server.stats.requests_in == 10
+
+    trio.run(main)
+
+
+def test_two_that_dial_each_other_at_once_both_get_through() -> None:
+    async def main() -> None:
+        async with make(Recorder()) as left, make(Recorder()) as right:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(left.request, contact(right), FRAME)
+                nursery.start_soon(right.request, contact(left), FRAME)
+            assert left.peers() == (right.peer,)
+            assert right.peers() == (left.peer,)
+
+    trio.run(main)
+
+
+def test_nobody_else_may_answer_at_an_address() -> None:
+    async def main() -> None:
+        async with make(Recorder()) as server, make() as client:
+            wanted = new_identity().peer
+            with pytest.raises(PeerUnreachable, match="another peer answers there"):
+                await client.request(Contact(wanted, server.addresses), FRAME)
+            assert client.stats.dials_failed == client.stats.requests_failed == 1
+            assert client.peers() == ()
+
+    trio.run(main)
+
+
+def test_every_address_is_tried_and_each_failure_told() -> None:
+    async def main() -> None:
+        async with make(Recorder()) as server, make() as client, make() as gone:
+            await gone.aclose()
+            dead = gone.addresses[0]
+            both = Contact(server.peer, (dead, *server.addresses))
+            assert await client.request(both, FRAME) == b""
+            to = Contact(gone.peer, (dead, "/ip4/127.0.0.1/udp/1"))
+            with pytest.raises(PeerUnreachable, match=r"refused.*is not of the form"):
+                await client.request(to, FRAME)
+            with pytest.raises(PeerUnreachable, match="no address"):
+                await client.request(Contact(new_identity().peer), FRAME)
+            with pytest.raises(PeerUnreachable, match="not base58"):
+                await client.request(Contact(PeerId("0"), server.addresses), FRAME)
+            with pytest.raises(PeerUnreachable, match="this node itself"):
+                await client.request(contact(client), FRAME)
+
+    trio.run(main)
+
+
+def test_a_peer_that_moved_is_found_at_its_new_address() -> None:
+    async def main() -> None:
+        identity = new_identity()
+        async with make() as client:
+            async with make(Recorder(), identity=identity) as before:
+                await client.request(contact(before), FRAME)
+                old = contact(before)
+            with pytest.raises(PeerUnreachable, match="refused"):
+                await client.request(old, FRAME)
+            async with make(Recorder(), identity=identity) as after:
+                assert contact(after) != old
+                assert await client.request(contact(after), FRAME) == b""
+
+    trio.run(main)
+
+
+def test_a_dns_name_is_resolved() -> None:
+    async def main() -> None:
+        async with make(Recorder()) as server, make() as client:
+            port = endpoint(server)[1]
+            to = Contact(server.peer, (f"/dns4/localhost/tcp/{port}",))
+            assert await client.request(to, FRAME) == b""
+
+    trio.run(main)
+
+
+def test_the_least_recently_used_connection_makes_room() -> None:
+    async def main() -> None:
+        limits = with_limits(connections_max=2)
+        recorder = Recorder()
+        async with (
+            make(recorder, limits=limits) as hub,
+            make(Recorder()) as a,
+            make(Recorder()) as b,
+            make(Recorder()) as c,
+        ):
+            for other in (a, b, a, c):
+                await hub.request(contact(other), FRAME)
+            assert set(hub.peers()) == {a.peer, c.peer}
+            assert hub.stats.evicted == 1
+            assert await hub.request(contact(b), FRAME) == b""
+            assert recorder.lost == {}  # our own doing is no loss
+
+    trio.run(main)
+
+
+def test_a_failing_handler_costs_only_its_request() -> None:
+    async def main() -> None:
+        async def slow(_peer: PeerId, _data: bytes) -> bytes:
+            await trio.sleep_forever()
+            raise AssertionError
+
+        async with make(limits=with_limits(handler_s=0.05)) as server, make() as client:
+            with pytest.raises(PeerUnreachable, match="refused"):  # nobody serves yet
+                await client.request(contact(server), FRAME)
+            server.serve(slow)
+            with pytest.raises(PeerUnreachable, match="refused"):
+                await client.request(contact(server), FRAME)
+            server.serve(Recorder())
+            assert await client.request(contact(server), FRAME) == b""
+            assert server.stats.handler_errors == 2
+            assert client.stats.dials == 1
+
+    trio.run(main)
+
+
+def test_no_reply_in_time_is_an_error_and_the_connection_stays() -> None:
+    async def main() -> None:
+        async def slow(_peer: PeerId, data: bytes) -> bytes:
+            if data == b"slow":
+                await trio.sleep_forever()
+            return data
+
+        async with make() as server, make(limits=with_limits(request_s=0.2)) as client:
+            server.serve(slow)
+            with pytest.raises(PeerUnreachable, match=r"no reply within 0\.2 s"):
+                await client.request(contact(server), b"slow")
+            assert await client.request(contact(server), b"fast") == b"fast"
+            assert client.stats.dials == 1
+
+    trio.run(main)
+
+
+def test_what_is_in_flight_is_bounded() -> None:
+    async def main() -> None:
+        waiting = trio.Event()
+
+        async def hold(_peer: PeerId, _data: bytes) -> bytes:
+            waiting.set()
+            await trio.sleep_forever()
+            raise AssertionError
+
+        small = with_limits(inflight_bytes_peer_max=50_000)
+        async with make(limits=small) as server, make() as client:
+            server.serve(hold)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.request, contact(server), FRAME)
+                await waiting.wait()
+                with pytest.raises(PeerUnreachable, match="refused"):
+                    await client.request(contact(server), FRAME)
+                assert server.stats.shed == 1
+                nursery.cancel_scope.cancel()
+        async with make() as server, make(limits=small) as client:
+            server.serve(hold)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.request, contact(server), FRAME)
+                await trio.testing.wait_all_tasks_blocked()
+                with pytest.raises(PeerUnreachable, match="39300 bytes with this peer"):
+                    await client.request(contact(server), FRAME)
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_a_lost_peer_is_told_once() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        async with make(recorder) as stays:
+            async with make(Recorder()) as leaves:
+                await stays.request(contact(leaves), FRAME)
+                await leaves.request(contact(stays), FRAME)
+            with trio.fail_after(PATIENCE_S):
+                await recorder.lost_one.wait()
+            assert recorder.lost == {leaves.peer: "it closed the connection"}
+            assert stays.peers() == ()
+
+    trio.run(main)
+
+
+def test_a_disconnected_peer_may_return_unless_refused() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        limits = with_limits(refuse_s=0.2)
+        async with make(recorder, limits=limits) as node, make(Recorder()) as other:
+            await other.request(contact(node), FRAME)
+            await node.disconnect(other.peer, "tidying up")
+            assert node.peers() == ()
+            await other.request(contact(node), FRAME)
+            assert recorder.lost == {}
+            await node.disconnect(other.peer, "spoke out of turn", refuse=True)
+            with pytest.raises(PeerUnreachable):
+                await other.request(contact(node), FRAME)
+            with pytest.raises(PeerUnreachable, match="refused for a while: spoke out of turn"):
+                await node.request(contact(other), FRAME)
+            assert node.stats.refused >= 1
+            for _ in range(1_000):  # until the refusal has expired
+                try:
+                    await other.request(contact(node), FRAME)
+                    break
+                except PeerUnreachable:
+                    continue
+            assert node.peers() == (other.peer,)
+
+    trio.run(main)
+
+
+def test_the_nodes_own_rule_decides_after_the_handshake() -> None:
+    async def main() -> None:
+        friend, stranger = new_identity(), new_identity()
+        settings = TransportSettings(listen=(LOOPBACK,))
+
+        def friends_only(peer: PeerId) -> str | None:
+            return None if peer == friend.peer else "not on the list"
+
+        async with (
+            open_transport(settings, new_identity(), friends_only) as node,
+            make(identity=friend) as welcome,
+            make(identity=stranger) as unwelcome,
+        ):
+            node.serve(Recorder())
+            assert await welcome.request(contact(node), FRAME) == b""
+            with pytest.raises(PeerUnreachable):
+                await unwelcome.request(contact(node), FRAME)
+            assert node.peers() == (friend.peer,)
+            assert node.stats.refused >= 1
+
+    trio.run(main)
+
+
+def test_only_the_right_pre_shared_key_joins() -> None:
+    async def main() -> None:
+        key = os.urandom(32)
+        limits = with_limits(dial_s=0.3)
+        async with make(Recorder(), psk=key, limits=limits) as server:
+            async with make(psk=key) as member:
+                assert await member.request(contact(server), FRAME) == b""
+            for psk, hint in ((os.urandom(32), "the same pre-shared key"), (None, "open mesh")):
+                async with make(psk=psk, limits=limits) as stranger:
+                    with pytest.raises(PeerUnreachable, match=hint):
+                        await stranger.request(contact(server), FRAME)
+        async with make(Recorder(), limits=limits) as server, make(psk=key, limits=limits) as node:
+            with pytest.raises(PeerUnreachable, match="the same pre-shared key"):
+                await node.request(contact(server), FRAME)
+
+    trio.run(main)
+
+
+def test_a_host_that_dies_is_built_anew() -> None:
+    """Identity, address and handler stay, and the peers hear of it."""
+
+    async def main() -> None:
+        async def die() -> None:
+            raise RuntimeError("a defect not yet known")
+
+        mine, theirs = Recorder(), Recorder()
+        async with make(mine) as server, make(theirs) as client:
+            await client.request(contact(server), FRAME)
+            for rebuilt in (1, 2):
+                swarm = server._supervisor.swarm
+                assert swarm is not None
+                swarm.manager.run_task(die)
+                with trio.fail_after(PATIENCE_S):
+                    await theirs.lost_one.wait()
+                    await mine.lost_one.wait()
+                    while server._supervisor.swarm in (swarm, None):
+                        await server._supervisor.wait_up()
+                theirs.lost_one, mine.lost_one = trio.Event(), trio.Event()
+                assert await client.request(contact(server), FRAME) == b""
+                assert server.stats.rebuilds == rebuilt
+            assert mine.lost == {client.peer: "it closed the connection"}
+
+    trio.run(main)
+
+
+def test_a_request_waits_for_a_host_that_is_being_built() -> None:
+    async def main() -> None:
+        async with make(Recorder()) as server, make() as client:
+            swarm = client._supervisor.swarm
+            assert swarm is not None
+            swarm.manager.cancel()
+            await swarm.manager.wait_finished()
+            assert await client.request(contact(server), FRAME) == b""
+            assert client.stats.rebuilds == 1
+
+    trio.run(main)
+
+
+def test_an_address_that_cannot_be_bound_is_named() -> None:
+    async def main() -> None:
+        async with make() as first:
+            taken = first.addresses[0]
+            with pytest.raises(NetworkError, match=f"cannot listen on {taken}.*another process"):
+                async with make(listen=taken):
+                    pass
+        with pytest.raises(NetworkError, match=r"/ip4/192\.0\.2\.1/tcp/4001.*no such address"):
+            async with make(listen="/ip4/192.0.2.1/tcp/4001"):
+                pass
+        with pytest.raises(ConfigError, match="is not a port"):
+            async with make(listen="/ip4/127.0.0.1/tcp/70000"):
+                pass
+        async with make(listen=taken) as again:  # free once its owner has left
+            assert again.addresses == (taken,)
+
+    trio.run(main)
+
+
+def test_binding_one_of_two_addresses_binds_none() -> None:
+    async def main() -> None:
+        async with make() as first:
+            settings = TransportSettings(listen=(LOOPBACK, first.addresses[0]))
+            with pytest.raises(NetworkError):
+                async with Libp2pTransport(new_identity(), settings):
+                    pass
+
+    trio.run(main)
+    gc.collect()  # an abandoned socket would be a ResourceWarning, which is an error here
+
+
+def test_a_wildcard_is_announced_as_real_addresses() -> None:
+    async def main() -> None:
+        async with make(Recorder(), listen="/ip4/0.0.0.0/tcp/0") as server, make() as client:
+            assert server.addresses
+            assert all(parse_address(text).host != "0.0.0.0" for text in server.addresses)
+            assert await client.request(contact(server), FRAME) == b""
+        settings = TransportSettings(listen=(LOOPBACK,), announce=("/ip4/192.0.2.7/tcp/4001",))
+        async with open_transport(settings, new_identity()) as announced:
+            assert announced.addresses == ("/ip4/192.0.2.7/tcp/4001",)
+        async with open_transport(TransportSettings(listen=()), new_identity()) as dials_only:
+            assert dials_only.addresses == ()
+
+    trio.run(main)
+
+
+def test_a_caller_that_is_cancelled_leaves_at_once() -> None:
+    """Even while the peer takes nothing in and the frame under way must not be cut in half."""
+
+    async def main() -> None:
+        limits = with_limits(frame_write_s=3_600, request_s=3_600)
+        async with make(limits=limits) as node, in_memory(node) as pair:
+            pair.ours.shut()
+            with trio.fail_after(PATIENCE_S):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(node.request, Contact(pair.peer), FRAME)
+                    await pair.ours.blocked.wait()
+                    nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_closing_ends_what_is_under_way() -> None:
+    async def main() -> None:
+        async def hold(_peer: PeerId, _data: bytes) -> bytes:
+            await trio.sleep_forever()
+            raise AssertionError
+
+        async with make() as server, make() as client:
+            server.serve(hold)
+
+            async def ask() -> None:
+                with pytest.raises(PeerUnreachable):
+                    await client.request(contact(server), FRAME)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ask)
+                while not server.stats.requests_in:
+                    await trio.lowlevel.checkpoint()
+                await client.aclose()
+            await client.aclose()  # again does nothing
+            with pytest.raises(PeerUnreachable, match="leaving"):
+                await client.request(contact(server), FRAME)
+
+    trio.run(main)
+
+
+def test_an_exception_of_the_body_passes_as_it_is() -> None:
+    async def main() -> None:
+        async with make():
+            raise ConfigError("mine")
+
+    with pytest.raises(ConfigError, match="mine"):
+        trio.run(main)
+
+
+def test_a_foreign_service_is_told_apart() -> None:
+    async def main() -> None:
+        async def say_no(stream: trio.SocketStream) -> None:
+            await stream.send_all(b"SSH-2.0-OpenSSH_9.6\r\n")
+            await stream.receive_some()
+
+        async with trio.open_nursery() as nursery, make(limits=with_limits(dial_s=0.5)) as node:
+            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            nursery.start_soon(trio.serve_listeners, say_no, listeners)
+            port = listeners[0].socket.getsockname()[1]
+            to = Contact(new_identity().peer, (f"/ip4/127.0.0.1/tcp/{port}",))
+            with pytest.raises(PeerUnreachable, match="is it a Hedgerow node"):
+                await node.request(to, FRAME)
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_the_wire_costs_next_to_nothing() -> None:
+    """Bytes, not seconds: a frame of 39.3 kB costs 1.02 times its size, both directions summed."""
+
+    async def main() -> None:
+        async with make(Recorder()) as server, make() as client:
+            await client.request(contact(server), b"")
+            stats = client.stats
+            dialled = stats.wire_bytes_in + stats.wire_bytes_out
+            assert dialled < 1_600
+            for _ in range(5):
+                await client.request(contact(server), FRAME)
+            spent = stats.wire_bytes_in + stats.wire_bytes_out - dialled
+            assert spent < 5 * 1.02 * len(FRAME)
+            assert client.stats.faults == server.stats.faults == {}
+
+    trio.run(main)
