@@ -131,6 +131,8 @@ class Follower:
                     break
         except OSError as error:
             self.close()
+            if lines:  # the position is past them already; the next poll meets the error again
+                return lines
             raise SensorError(f"cannot follow {self._path}: {error.strerror or error}") from None
         return lines
 

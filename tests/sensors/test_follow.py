@@ -283,6 +283,19 @@ def test_what_cannot_be_followed_says_so(tmp_path):
         Follower(tmp_path).poll()
 
 
+def test_an_error_costs_no_line_that_was_read_before_it(log, follow):
+    append(log, b"one\n")
+    follower = follow(log)
+    follower.poll()
+    append(log, b"two\n")
+    log.rename(f"{log}.1")
+    log.mkdir()
+    (log / "not a log").touch()
+    assert follower.poll() == [b"two"]
+    with pytest.raises(SensorError, match=r"cannot follow .*: Is a directory"):
+        follower.poll()
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\xc1", b"\x80", Position(1, 2, 3, "").dump(), Position(1, -2, 0, "").dump()]
 )
