@@ -28,6 +28,7 @@ from gossip.features import SCHEMA, schema_fingerprint
 from gossip.fingerprint import Fingerprint
 from gossip.flows import FAMILIES, Flow
 from gossip.learning.learner import Learner
+from gossip.learning.reference import ReferenceDetector
 from gossip.learning.samples import SampleConfig
 from gossip.learning.shapes import DetectorShape
 from gossip.peer import Peer
@@ -73,9 +74,20 @@ def samples_seed(identity: Identity) -> bytes:
     return blake2b(b"samples", digest_size=32, key=identity.seed).digest()
 
 
-def sample_config() -> SampleConfig:
-    """Bounds of what a node remembers."""
-    return SampleConfig(features=len(SCHEMA), families=len(FAMILIES))
+def new_learner() -> Learner:
+    """The detector's learner.
+
+    In numpy: for a single peer it takes a third of torch's time (1.6 against 4.7 ms a cycle), gives
+    the same numbers within 1e-5, and spares a gateway the 200 MB that torch costs once imported.
+    Batched over thousands of peers, in the World, torch is the faster one.
+    """
+    return ReferenceDetector(SHAPE)
+
+
+def new_watch(budget: float, seed: bytes, peer: str) -> Watch:
+    """A gateway's detector and memory, empty; see `Watch`."""
+    memory = SampleConfig(features=len(SCHEMA), families=len(FAMILIES))
+    return Watch(SHAPE, budget, memory, seed, peer)
 
 
 async def run(settings: Settings, started: Callable[[Started], None] | None = None) -> None:
@@ -89,22 +101,15 @@ async def run(settings: Settings, started: Callable[[Started], None] | None = No
         LocalError: the state folder, a sensor, an address or a setting is not usable. It may come
             inside an exception group.
     """
-    learner = _detector()
     store = Store.open(settings.node.state_dir)
     try:
         for warning in store.warnings:
             _log.warning(warning)
         identity = load_or_create_identity(settings.node.state_dir / "identity")
-        gateway = Gateway(settings, identity, learner, store)
+        gateway = Gateway(settings, identity, new_learner(), store)
         await gateway.run(started)
     finally:
         store.close()
-
-
-def _detector() -> Learner:
-    from gossip.learning.detector import Detector  # noqa: PLC0415 - torch takes seconds to import
-
-    return Detector(SHAPE)
 
 
 class Gateway:
@@ -138,9 +143,7 @@ class Gateway:
             )
         initial = learner.initial(self._fingerprint.digest)
         self._trainer = Trainer(learner, initial)
-        self._watch = Watch(
-            SHAPE, settings.detector.budget, sample_config(), samples_seed(identity), identity.peer
-        )
+        self._watch = new_watch(settings.detector.budget, samples_seed(identity), identity.peer)
         self._reports = Reports()
         self._name = settings.node.name or identity.peer[-8:]
         self._alerting = Alerting(settings, self._name)

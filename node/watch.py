@@ -21,7 +21,7 @@ from gossip.learning.calibration import Calibration, State, calibrate, rows_need
 from gossip.learning.learner import NO_LABEL, Batches
 from gossip.learning.samples import Role, SampleConfig, Samples, Trust
 from gossip.learning.scaling import Scaler
-from gossip.learning.scoring import Scores, scores, top_features
+from gossip.learning.scoring import scores, top_features
 from gossip.learning.shapes import DetectorShape
 from node.incidents import FEATURES_MAX, UNKNOWN, Anomaly, Feature
 
@@ -48,9 +48,27 @@ class Serving:
     cycle: int
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a model says of n rows.
+
+    Args:
+        scaled: the rows as the model sees them, float32 `(n, features)`.
+        score: combined surprise, -ln of a tail probability, float64 `(n,)`.
+        anomalous: score above the threshold, bool `(n,)`.
+        family: the head's guess where its own surprise is above the threshold, index into
+            `FAMILIES`, int64 `(n,)`; `NO_LABEL` where at most the autoencoder objects.
+    """
+
+    scaled: Rows
+    score: NDArray[np.float64]
+    anomalous: NDArray[np.bool_]
+    family: NDArray[np.int64]
+
+
 @dataclass(slots=True)
 class Seen:
-    """Counts of flows since the state was made."""
+    """Counts of flows since the process started."""
 
     flows: int = 0
     labelled: int = 0
@@ -114,24 +132,31 @@ class Watch:
         if not flows:
             return []
         rows = np.stack([self._extractor.add(flow) for flow in flows])
-        scored = self._score(rows)
-        alarming = np.zeros(len(rows), np.bool_) if scored is None else scored[1]
-        for flow, row, alarm in zip(flows, rows, alarming, strict=True):
-            self._learn_from(flow, row, alarm=bool(alarm))
-        if scored is None:
-            return []
-        picked = np.flatnonzero(alarming)
-        return self._anomalies([flows[int(i)] for i in picked], rows[picked], scored[0], picked)
+        judged = self.judge(rows)
+        anomalous = np.zeros(len(rows), np.bool_) if judged is None else judged.anomalous
+        for flow, row, odd in zip(flows, rows, anomalous.tolist(), strict=True):
+            self._learn_from(flow, row, odd=odd)
+        return [] if judged is None else self._anomalies(flows, rows, judged)
 
-    def _score(self, rows: Rows) -> tuple[Scores, NDArray[np.bool_]] | None:
+    def judge(self, rows: Rows) -> Judged | None:
+        """What the serving model says of unscaled rows `(n, features)`; None without a model.
+
+        Remembers nothing.
+        """
         if self._scaler is None or self.serving is None:
             return None
-        found = scores(self._shape, self.serving.vector, self._scaler(rows))
-        return found, self.serving.calibration.alarms(found)
+        calibration = self.serving.calibration
+        scaled = self._scaler(rows)
+        found = scores(self._shape, self.serving.vector, scaled)
+        by_error, by_odds = calibration.surprises(found)
+        score = np.maximum(by_error, by_odds)
+        likeliest = 1 + found.families[:, 1:].argmax(axis=1)
+        family = np.where(by_odds > calibration.threshold, likeliest, NO_LABEL)
+        return Judged(scaled, score, score > calibration.threshold, family)
 
-    def _learn_from(self, flow: Flow, row: Rows, *, alarm: bool) -> None:
+    def _learn_from(self, flow: Flow, row: Rows, *, odd: bool) -> None:
         self.seen.flows += 1
-        self.seen.anomalous += alarm
+        self.seen.anomalous += odd
         if self._scaler is None:
             self._early.append(row)
             if len(self._early) >= SCALER_ROWS:
@@ -139,33 +164,30 @@ class Watch:
                 self._early.clear()
         label = NO_LABEL if flow.family is None else FAMILIES.index(flow.family)
         self.seen.labelled += label > 0
-        self._recent.append(alarm or label > 0)
-        trust = Trust.ODD if alarm else Trust.CLEAN
+        self._recent.append(odd or label > 0)
+        trust = Trust.ODD if odd else Trust.CLEAN
         if self.storm:
             trust = Trust.UNKNOWN
             self.seen.quarantined += label == NO_LABEL
         self.samples.add(flow.uid, row, label, trust)
 
-    def _anomalies(
-        self, flows: Sequence[Flow], rows: Rows, scored: Scores, picked: NDArray[np.int64]
-    ) -> list[Anomaly]:
-        if not flows or self._scaler is None or self.serving is None:
+    def _anomalies(self, flows: Sequence[Flow], rows: Rows, judged: Judged) -> list[Anomaly]:
+        """The anomalous flows, each with what made it stand out."""
+        picked = np.flatnonzero(judged.anomalous)
+        if not len(picked) or self.serving is None:
             return []
-        calibration = self.serving.calibration
-        subset = Scores(scored.error[picked], scored.families[picked], scored.odds[picked])
-        by_error, by_odds = calibration.surprises(subset)
-        scaled = self._scaler(rows)
-        columns, _ = top_features(self._shape, self.serving.vector, scaled, FEATURES_MAX)
+        columns, _ = top_features(
+            self._shape, self.serving.vector, judged.scaled[picked], FEATURES_MAX
+        )
         low, high = np.quantile(self.samples.rows(Role.TRAIN), [0.05, 0.95], axis=0)
         anomalies = []
-        for i, flow in enumerate(flows):
-            named = by_odds[i] > calibration.threshold
-            family = FAMILIES[1 + int(subset.families[i, 1:].argmax())] if named else UNKNOWN
+        for i, top in zip(picked.tolist(), columns, strict=True):
+            family = judged.family[i]
             features = tuple(
-                Feature(SCHEMA[c], float(rows[i, c]), float(low[c]), float(high[c]))
-                for c in columns[i]
+                Feature(SCHEMA[c], float(rows[i, c]), float(low[c]), float(high[c])) for c in top
             )
-            anomalies.append(Anomaly(flow, float(max(by_error[i], by_odds[i])), family, features))
+            named = UNKNOWN if family == NO_LABEL else FAMILIES[family]
+            anomalies.append(Anomaly(flows[i], float(judged.score[i]), named, features))
         return anomalies
 
     def batches(self, cycle: int) -> Batches | None:
@@ -198,24 +220,31 @@ class Watch:
         Held-out rows of quarantined flows are not among them, so this speaks of usual traffic.
         """
         held = self.samples.rows(Role.HOLDOUT)
-        scored = self._score(held) if len(held) else None
-        return (0, 0) if scored is None else (int(scored[1].sum()), len(held))
+        judged = self.judge(held) if len(held) else None
+        return (0, 0) if judged is None else (int(judged.anomalous.sum()), len(held))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays for the store."""
         arrays: dict[str, NDArray[Any]] = {
             f"samples.{name}": array for name, array in self.samples.to_arrays().items()
         }
+        if self._early:
+            arrays["early"] = np.stack(self._early)
         if self._scaler is not None:
             arrays |= {f"scaler.{n}": a for n, a in self._scaler.to_arrays().items()}
         if self.serving is not None:
             arrays["serving.vector"] = self.serving.vector
+            arrays["serving.cycle"] = np.array([self.serving.cycle], np.int64)
             found = self.serving.calibration.to_arrays()
             arrays |= {f"calibration.{name}": array for name, array in found.items()}
         return arrays
 
     def restore(self, arrays: dict[str, NDArray[Any]], cycle: int) -> None:
         """Become what `to_arrays` described. The 30 s context starts empty.
+
+        Args:
+            arrays: from `to_arrays`.
+            cycle: of the model that serves, where `arrays` do not say.
 
         Raises:
             StateError: an array is absent or damaged.
@@ -226,9 +255,11 @@ class Watch:
             return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
 
         self.samples.restore(group("samples"))
+        self._early = list(arrays.get("early", ()))
         if scaler := group("scaler"):
             self._scaler = Scaler.from_arrays(scaler)
         vector = arrays.get("serving.vector")
         if vector is not None and vector.shape == (self._shape.layout.dim,):
             calibration = Calibration.from_arrays(group("calibration"))
-            self.serving = Serving(vector, calibration, cycle)
+            made = arrays.get("serving.cycle")
+            self.serving = Serving(vector, calibration, cycle if made is None else int(made[0]))
