@@ -1,12 +1,16 @@
 """Where a scenario's rows come from."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gossip.draws import Purpose, generator
 from gossip.learning.learner import NO_LABEL
 from scenarios.plan import Plan
-from scenarios.shards import Floats, Labels, Shard, Shards
-from scenarios.spec import Data
+from scenarios.recorded import load_recordings
+from scenarios.shards import Epochs, Floats, Labels, Shard, Shards
+from scenarios.spec import Data, Source
+from scenarios.training import Rows
 
 
 def gaussian(data: Data, labelled: tuple[bool, ...], seed: bytes) -> Shards:
@@ -45,6 +49,16 @@ def gaussian(data: Data, labelled: tuple[bool, ...], seed: bytes) -> Shards:
     return Shards(schema, data.features, families, tuple(shards))
 
 
-def load_shards(plan: Plan) -> Shards:
-    """The data that a plan asks for."""
-    return gaussian(plan.scenario.data, plan.labelled, plan.seed_bytes)
+def load_data(plan: Plan, names: Sequence[str]) -> tuple[Shards, Rows]:
+    """The data that a plan asks for, and the rows that each peer trains on.
+
+    Raises:
+        ConfigError: there are more peers than rows.
+        SensorError: a recording is damaged.
+    """
+    scenario, seed = plan.scenario, plan.seed_bytes
+    if scenario.data.source is Source.RECORDINGS:
+        return load_recordings(plan, names)
+    shards = gaussian(scenario.data, plan.labelled, seed)
+    learning = scenario.learning
+    return shards, Epochs(shards, names, learning.steps, learning.batch, seed)

@@ -34,6 +34,8 @@ class Sample:
         at_us: simulated microseconds.
         up: nodes that are up.
         judged: how many of them were judged.
+        calibrated: how many of these had enough rows for the false-alarm budget; the others
+            raise no alarm.
         accuracy: share of test rows whose likeliest family is the true one.
         detection: share of attack rows above each peer's own threshold.
         false_alarms: share of benign rows above it; here tenth and worst are the highest.
@@ -47,6 +49,7 @@ class Sample:
     at_us: int
     up: int
     judged: int
+    calibrated: int
     accuracy: Spread
     detection: Spread
     false_alarms: Spread
@@ -78,6 +81,7 @@ def measure(world: World, shards: Shards, judge: Judge, seed: bytes, peers_max: 
         at_us=world.now_us,
         up=len(alive),
         judged=len(judged),
+        calibrated=sum(each.calibrated for each in judged),
         accuracy=spread([each.accuracy for each in judged]),
         detection=spread([each.detection for each in judged]),
         false_alarms=spread([each.false_alarms for each in judged], bad_is_high=True),

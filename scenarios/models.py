@@ -27,11 +27,14 @@ class Judgement:
         accuracy: rows whose likeliest family is the true one.
         detection: attack rows above the threshold.
         false_alarms: benign rows above the threshold.
+        calibrated: whether there were enough calibration rows for the budget. Without them the
+            threshold is infinite: the peer raises no alarm, and detects nothing.
     """
 
     accuracy: float
     detection: float
     false_alarms: float
+    calibrated: bool
 
 
 class Judge(Protocol):
@@ -41,12 +44,15 @@ class Judge(Protocol):
         """Judge one peer's model; `vector` is float32 `(dim,)`."""
 
 
-def _judgement(alarms: NDArray[np.bool_], likeliest: NDArray[np.intp], shard: Shard) -> Judgement:
+def _judgement(
+    alarms: NDArray[np.bool_], likeliest: NDArray[np.intp], shard: Shard, limit: float
+) -> Judgement:
     attack = shard.test_y != BENIGN
     return Judgement(
         accuracy=_share(likeliest == shard.test_y),
         detection=_share(alarms[attack]),
         false_alarms=_share(alarms[~attack]),
+        calibrated=limit < np.inf,
     )
 
 
@@ -69,8 +75,8 @@ class ClassifierJudge:
         """See `Judge`."""
         calibration = _odds(self._logits(vector, shard.calibrate_x))
         logits = self._logits(vector, shard.test_x)
-        alarms = _odds(logits) > conformal_threshold(calibration, self.budget)
-        return _judgement(alarms, logits.argmax(axis=1), shard)
+        limit = conformal_threshold(calibration, self.budget)
+        return _judgement(_odds(logits) > limit, logits.argmax(axis=1), shard, limit)
 
     def _logits(self, vector: Floats, x: Floats) -> Floats:
         w = self.shape.layout.views(vector)
@@ -104,7 +110,8 @@ class DetectorJudge:
             self.budget,
         )
         found = scores(self.shape, vector, shard.test_x)
-        return _judgement(calibration.alarms(found), found.families.argmax(axis=1), shard)
+        likeliest = found.families.argmax(axis=1)
+        return _judgement(calibration.alarms(found), likeliest, shard, calibration.threshold)
 
 
 def make_model(learning: Learning, shards: Shards) -> tuple[Learner, Judge]:

@@ -1,20 +1,36 @@
 """From a scenario and a seed to everything the World is told: checked before any work starts."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 from gossip.config import PeerConfig
 from gossip.errors import ConfigError
+from gossip.learning.scaling import ROWS_MIN
 from scenarios.churn import Change, Deed, ordered, sessions, staggered
 from scenarios.links import Condition, Latency, Links, Partition, Rule
+from scenarios.recordings import SITES
 from scenarios.selectors import select
-from scenarios.spec import SAMPLING, Arithmetic, LinkRule, Model, Scenario, Split, parse_latency
+from scenarios.spec import (
+    SAMPLING,
+    Arithmetic,
+    Data,
+    LinkRule,
+    Model,
+    Scenario,
+    Source,
+    Split,
+    parse_latency,
+)
 from scenarios.world import Physics
 from topologies.errors import TopologyError
 from topologies.graphs import build, neighbours, schedule
 
 T = TypeVar("T")
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
+"""Unlike every other form of a selector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +38,7 @@ class Plan:
     """What follows from a scenario and a seed.
 
     Args:
+        where: the scenario's file, for messages.
         scenario: as read.
         seed: the number given.
         config: of every peer.
@@ -32,6 +49,7 @@ class Plan:
         otherwise: delay where no rule decides.
     """
 
+    where: str
     scenario: Scenario
     seed: int
     config: PeerConfig
@@ -82,9 +100,13 @@ class _Planner:
     def plan(self) -> Plan:
         scenario, mesh = self.scenario, self.scenario.mesh
         self._model()
-        self.groups = dict(mesh.groups)
+        self.groups = self._sites() | mesh.groups
         fixed = self._topology()
         for name in mesh.groups:
+            if not NAME.fullmatch(name) or name == "all":
+                raise self._wrong(
+                    f"mesh.groups.{name}", "is no name for a group; use letters, digits and -"
+                )
             self._select(name, f"mesh.groups.{name}")
         physics = Physics(
             train_us=self._train_us(),
@@ -96,6 +118,7 @@ class _Planner:
         )
         labelled = self._mask(scenario.data.labelled, "data.labelled")
         return Plan(
+            where=self.where,
             scenario=scenario,
             seed=self.seed,
             config=self._at("mesh / learning", self._config),
@@ -132,6 +155,23 @@ class _Planner:
             owner = self.scenario.mesh if hasattr(self.scenario.mesh, name) else None
             given[name] = getattr(owner or self.scenario.learning, name)
         return PeerConfig(**given)
+
+    def _sites(self) -> dict[str, str]:
+        """Groups that the data brings along; refuses keys that mean nothing to it."""
+        data, peers = self.scenario.data, self.scenario.mesh.peers
+        if data.source is not Source.RECORDINGS:
+            return {}
+        for key in ("features", "classes", "separation"):
+            if getattr(data, key) != getattr(Data(), key):
+                raise self._wrong(f"data.{key}", "belongs to gaussian data; leave it out")
+        if data.rows < ROWS_MIN:
+            raise self._wrong("data.rows", f"{data.rows} are too few; recordings need {ROWS_MIN}")
+        step = len(SITES)
+        return {
+            site: ",".join(map(str, range(number, peers, step)))
+            for number, site in enumerate(SITES)
+            if number < peers
+        }
 
     def _model(self) -> None:
         learning = self.scenario.learning

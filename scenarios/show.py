@@ -3,12 +3,12 @@
 from contextlib import ExitStack
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from node.quantities import format_duration, format_size
 from scenarios.measures import Sample, Spread
 from scenarios.results import Result, save, whole_file
 from scenarios.simulate import Progress, simulate
@@ -85,9 +85,15 @@ def _state(progress: Progress) -> str:
 def summary(result: Result) -> Table:
     """The mesh over time; at most `ROWS_MAX` moments, the last always among them."""
     title = f"{result.title or 'scenario'}, seed {result.seed}"
-    table = Table(title=title, caption="each: mean / worst tenth / worst peer")
-    for head in ("time", "up", "accuracy", "detection", "false alarms", "consensus", "parts"):
-        table.add_column(head, justify="right")
+    caption = (
+        "shares: mean, worst tenth, worst peer; ready: with a threshold; apart: consensus distance"
+    )
+    table = Table(
+        title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False
+    )
+    heads = "time", "up", "ready", "accuracy", "detection", "false alarms", "apart", "parts"
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
     step = -(-len(result.samples) // ROWS_MAX)
     for sample in result.samples[::-1][:: max(step, 1)][::-1]:
         table.add_row(*_row(sample))
@@ -96,18 +102,21 @@ def summary(result: Result) -> Table:
 
 def _row(sample: Sample) -> tuple[str, ...]:
     return (
-        format_duration(sample.at_us),
+        f"{sample.at_us / SECOND_US:g} s",
         str(sample.up),
-        _three(sample.accuracy),
-        _three(sample.detection),
-        _three(sample.false_alarms),
+        f"{sample.calibrated}/{sample.judged}",
+        _three(sample.accuracy, 2),
+        _three(sample.detection, 2),
+        _three(sample.false_alarms, 3),
         f"{sample.consensus:.3g}",
         str(sample.parts),
     )
 
 
-def _three(spread: Spread) -> str:
-    return f"{spread.mean:.3f} / {spread.tenth:.3f} / {spread.worst:.3f}"
+def _three(spread: Spread, digits: int) -> str:
+    numbers = (spread.mean, spread.tenth, spread.worst)
+    # Without the leading 0 a row fits into 80 columns.
+    return " ".join(f"{number:.{digits}f}".removeprefix("0") for number in numbers)
 
 
 def footer(result: Result) -> str:
@@ -127,4 +136,4 @@ def footer(result: Result) -> str:
 
 
 def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1_000_000 else format_size(size_bytes)
+    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1_000_000 else f"{size_bytes / 1e3:.1f} kB"

@@ -11,14 +11,14 @@ from gossip.contacts import Contact, PeerId
 from gossip.fingerprint import Fingerprint
 from gossip.learning.learner import Learner
 from gossip.peer import Peer
-from scenarios.data import load_shards
+from scenarios.data import load_data
 from scenarios.hosts import Kept, Machine
 from scenarios.measures import Sample, measure
 from scenarios.models import Judge, make_model
 from scenarios.names import peer_names
 from scenarios.plan import Plan, make_plan
 from scenarios.results import Result
-from scenarios.shards import Epochs, Shards
+from scenarios.shards import Shards
 from scenarios.spec import Scenario, table
 from scenarios.trace import Trace
 from scenarios.training import Postponed
@@ -72,7 +72,6 @@ def set_up(
     lines: TextIO | None = None,
     listen: Callable[[int, int, Report], None] | None = None,
     model: tuple[Learner, Judge] | None = None,
-    shards: Shards | None = None,
 ) -> Stage:
     """Build everything a plan asks for.
 
@@ -82,15 +81,15 @@ def set_up(
         lines: takes one JSON object per event.
         listen: told of every report, with the time and the reporting peer's index.
         model: instead of the learner and judge that the scenario names.
-        shards: instead of the data that the scenario names.
+
+    Raises:
+        ConfigError: there are more peers than rows.
+        SensorError: a bundled recording is damaged.
     """
     scenario, seed = plan.scenario, plan.seed_bytes
-    if shards is None:
-        shards = load_shards(plan)
-    learner, judge = make_model(scenario.learning, shards) if model is None else model
     names = peer_names(scenario.mesh.peers)
-    learning = scenario.learning
-    rows = Epochs(shards, names, learning.steps, learning.batch, seed)
+    shards, rows = load_data(plan, names)
+    learner, judge = make_model(scenario.learning, shards) if model is None else model
     initial = learner.initial(seed)
     trainer = Postponed(learner, rows, initial, postpone=postpone)
     fingerprint = Fingerprint(shards.schema, f"{learner.shape}, {plan.config.fragments} fragments")

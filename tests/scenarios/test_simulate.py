@@ -231,7 +231,7 @@ def test_result_and_trace_files_are_whole(tmp_path):
     path = tmp_path / "small.toml"
     path.write_text('title = "small"\n[mesh]\npeers = 4\nduration = "60 s"\n[learning]\n'
                     'arithmetic = "numpy"\n[data]\nfeatures = 4\n')  # fmt: skip
-    console, notes = Console(file=StringIO(), width=120), Console(file=StringIO(), width=120)
+    console, notes = Console(file=StringIO(), width=80), Console(file=StringIO(), width=80)
     out = tmp_path / "out"
     result = simulate_file(path, seed=7, out=out, trace=True, console=console, notes=notes)
     stored = json.loads((out / "result.json").read_text())
@@ -245,6 +245,7 @@ def test_result_and_trace_files_are_whole(tmp_path):
     assert json.loads(lines[0]).keys() == {"us", "peer", "event", "bytes", "crc32"}
     text = console.file.getvalue()
     assert "small, seed 7" in text
+    assert "…" not in text
     assert result.trace_hash in text
     assert sorted(entry.name for entry in out.iterdir()) == ["result.json", "trace.jsonl"]
 

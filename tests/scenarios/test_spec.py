@@ -31,7 +31,9 @@ def test_the_library_is_sound_and_says_what_it_shows(path):
 
 
 def test_there_is_a_library():
-    assert {path.stem for path in LIBRARY} >= {"quiet-mesh", "partition-and-heal", "churn"}
+    assert {path.stem for path in LIBRARY} >= {
+        "quiet-mesh", "partition-and-heal", "churn", "three-sites"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.stem)
@@ -54,6 +56,7 @@ def test_a_scenario_written_out_reads_back_the_same(path):
         (BASE + 'topology = "one-peer-exponential:20"\n', "mesh.topology", "changes with time"),
         (BASE + 'bootstrap = "20"\n', "mesh.bootstrap", "peer 20 does not exist"),
         (BASE + 'groups = { a = "b", b = "a" }\n', "mesh.groups.a", "defined by itself"),
+        (BASE + 'groups = { "0:3" = "1" }\n', "mesh.groups.0:3", "is no name for a group"),
         (BASE + '[links]\nlatency = "soon"\n', "links.latency", "is no latency"),
         (BASE + "[[links.rule]]\nkbit_per_s = 9.0\n", "links.rule[1].latency", "needs one"),
         (BASE + "[[links.rule]]\n", "links.rule[1]", "does nothing"),
@@ -75,6 +78,11 @@ def test_a_scenario_written_out_reads_back_the_same(path):
         (BASE + '[[learning.slow]]\npeers = "9:3"\nfactor = 2.0\n',
          "learning.slow[1].peers", "is no range"),
         (BASE + '[churn]\nrestless = "x"\n', "churn.restless", "names no peers"),
+        (BASE + '[data]\nsource = "recordings"\nclasses = 3\n', "data.classes", "gaussian"),
+        (BASE + '[data]\nsource = "recordings"\nrows = 99\n', "data.rows", "recordings need 100"),
+        (BASE + '[learning]\nmodel = "detector"\nhidden = [4]\n', "learning.hidden", "its own"),
+        (BASE + '[learning]\nmodel = "detector"\narithmetic = "numpy"\n',
+         "learning.arithmetic", "torch"),
         (BASE + '[data]\nlabelled = "x"\n', "data.labelled", "names no peers"),
     ],
 )  # fmt: skip
