@@ -128,9 +128,10 @@ class Incidents:
         opened: list[Incident] = []
         closed: list[Incident] = []
         for anomaly in anomalies:
-            key = (anomaly.flow.orig_h, _family(anomaly.family))
+            flow = anomaly.flow
+            key = (flow.orig_h, _family(anomaly.family))
             incident = self._open.pop(key, None)
-            if incident is not None and self._over(incident, anomaly.flow.ts):
+            if incident is not None and self._over(incident, flow.ts, flow.ts + flow.duration):
                 closed.append(self._close(incident))
                 incident = None
             if incident is None:
@@ -144,7 +145,9 @@ class Incidents:
 
     def advance(self, now_ts_s: float) -> tuple[Incident, ...]:
         """Close what is over at this time, on the clock of the flows' `ts`."""
-        over = [key for key, incident in self._open.items() if self._over(incident, now_ts_s)]
+        over = [
+            key for key, incident in self._open.items() if self._over(incident, now_ts_s, now_ts_s)
+        ]
         return tuple(self._close(self._open.pop(key)) for key in over)
 
     def latest(self, count: int) -> list[Incident]:
@@ -174,9 +177,15 @@ class Incidents:
             (incident.source, incident.family): incident for incident in found[-self._open_max :]
         }
 
-    def _over(self, incident: Incident, ts_s: float) -> bool:
+    def _over(self, incident: Incident, ts_s: float, ended_ts_s: float) -> bool:
+        """Whether something from `ts_s` to `ended_ts_s` no longer belongs to the incident.
+
+        An incident that would not even begin before long is from a clock that was set back since,
+        or from one damaged line; it must not swallow all that follows.
+        """
         silent_s, long_s = ts_s - incident.last_seen_ts_s, ts_s - incident.first_seen_ts_s
-        return silent_s > self._gap_s or long_s > self._length_s_max
+        ahead_s = incident.first_seen_ts_s - ended_ts_s
+        return silent_s > self._gap_s or max(long_s, ahead_s) > self._length_s_max
 
     def _close(self, incident: Incident) -> Incident:
         incident.open = False
