@@ -1,8 +1,11 @@
 """Brings a sensor's log to the detector, live or whole, and knows how far it got."""
 
 import base64
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
+from statistics import median_low
 from typing import Any
 
 import trio
@@ -12,7 +15,7 @@ from gossip.flows import Flow
 from node.logs import get_logger
 from node.sensors.follow import Follower
 from node.sensors.lines import ReadStats
-from node.sensors.reading import Kind, parser_for, read
+from node.sensors.reading import GZIP_MAGIC, XZ_MAGIC, Kind, parser_for, read
 from node.sensors.rotation import Position
 from node.settings import SensorSettings
 
@@ -20,6 +23,8 @@ POLL_S = 0.25  # alerts are minutes behind a flow's end anyway (sensors log when
 POLL_BYTES = 1 << 17  # about 300 lines, 10 ms of work between two looks at the network
 BATCH_FLOWS = 256
 RETRY_S = 5.0
+CLOCK_FLOWS = 31
+"""Our choices."""
 
 _KINDS = {"auto": Kind.AUTO, "suricata": Kind.EVE, "zeek": Kind.ZEEK}
 _log = get_logger("sensor")
@@ -32,6 +37,10 @@ class Intake:
         settings: which log, and how to read it.
         saved: what `saved()` gave in an earlier life; None to begin anew.
 
+    Attributes:
+        finished: whether a log that is read whole was read to its end.
+        last_ts: start of the flow handed over last, s since 1970; None before the first.
+
     Raises:
         StateError: what was saved is damaged.
         SensorError: the log can never be followed.
@@ -41,32 +50,72 @@ class Intake:
         self.settings = settings
         self.finished = False
         self.last_ts: float | None = None
+        self._kind = _KINDS[settings.kind]
+        self._parser = parser_for(self._kind)
+        self._lately: deque[float] = deque(maxlen=CLOCK_FLOWS)
         self._taken = 0
-        self._skip = 0
         self._warned_bad = 0
-        self._parser = parser_for(_KINDS[settings.kind])
+        self._overlong = 0
+        self._gaps = 0
         position = None
         if saved is not None:
-            try:
-                self._skip = int(saved["taken"])
-                if settings.follow:
-                    position = Position.load(base64.b64decode(saved["position"]))
-                    self._parser.restore(base64.b64decode(saved["parser"]))
-            except (KeyError, ValueError, TypeError) as error:
-                raise StateError(
-                    f"the saved position in {settings.path} is damaged ({error!r}); move the "
-                    "state folder away to begin anew"
-                ) from None
-        self._follower = Follower(settings.path, position) if settings.follow else None
+            position = self._restored(saved)
+        self._skip = self._taken
+        self._follower: Follower | None = None
+        if settings.follow:
+            self._refuse_packed()
+            self._follower = Follower(settings.path, position)
+
+    def _restored(self, saved: dict[str, Any]) -> Position | None:
+        """Take up an earlier life; where it followed the log, its position there."""
+        settings = self.settings
+        try:
+            if (saved["kind"], "position" in saved) != (settings.kind, settings.follow):
+                _log.warning(
+                    "the settings of this sensor were changed; its log is read from the beginning",
+                    path=str(settings.path),
+                )
+                return None
+            self._taken = int(saved["taken"])
+            if not settings.follow:
+                return None
+            self._parser.restore(base64.b64decode(saved["parser"], validate=True))
+            return Position.load(base64.b64decode(saved["position"], validate=True))
+        except (KeyError, ValueError, TypeError) as error:
+            raise StateError(
+                f"the saved position in {settings.path} is damaged ({error!r}); move the state "
+                "folder away to begin anew"
+            ) from None
+
+    def _refuse_packed(self) -> None:
+        try:
+            with self.settings.path.open("rb") as stream:
+                start = stream.read(len(XZ_MAGIC))
+        except OSError:
+            return  # not there yet, or it cannot be read for now; `run` says so
+        if start.startswith((GZIP_MAGIC, XZ_MAGIC)):
+            raise SensorError(
+                f"cannot follow {self.settings.path}: a packed file does not grow; read it once "
+                "(follow = false in the settings, --read-once on the command line)"
+            )
 
     @property
     def stats(self) -> ReadStats:
         """What became of the lines."""
         return self._parser.stats
 
+    @property
+    def clock_s(self) -> float | None:
+        """What time it is for this sensor, by its own flows; s since 1970, None before the first.
+
+        The middle of the last few starts: one flow with a wrong time does not move it, and after
+        the sensor's clock was set back it follows.
+        """
+        return median_low(self._lately) if self._lately else None
+
     def saved(self) -> dict[str, Any]:
         """Where to go on from, as JSON can hold it; true of all flows handed over so far."""
-        state: dict[str, Any] = {"taken": self._taken}
+        state: dict[str, Any] = {"kind": self.settings.kind, "taken": self._taken}
         if self._follower is not None:
             state["position"] = base64.b64encode(self._follower.position.dump()).decode()
             state["parser"] = base64.b64encode(self._parser.snapshot()).decode()
@@ -84,33 +133,54 @@ class Intake:
             await self._follow(self._follower, take)
 
     async def _follow(self, follower: Follower, take: Callable[[list[Flow]], None]) -> None:
-        path = self.settings.path
-        if not path.exists():
-            _log.warning("the log is not there yet; waiting for it", path=str(path))
+        trouble = "" if self._is_there() else "the log is not there yet; waiting for it"
+        if trouble:
+            self._warn(trouble)
         while True:
             try:
                 lines = follower.poll(POLL_BYTES)
             except SensorError as error:
-                _log.error(str(error), retry_s=RETRY_S)
+                if str(error) != trouble:  # once, and not at each attempt
+                    trouble = str(error)
+                    _log.error(trouble, retry_s=RETRY_S)
                 await trio.sleep(RETRY_S)
                 continue
+            if lines and trouble:
+                trouble = ""
+                _log.info("the log can be read now", path=str(self.settings.path))
+            # No await from here to the end of the hand-over: a snapshot sees all of it or nothing.
             flows = [flow for line in lines if (flow := self._parser.parse(line)) is not None]
+            self._count_losses(follower)
             self._hand_over(flows, take)
             await trio.sleep(0 if lines else POLL_S)
 
+    def _is_there(self) -> bool:
+        try:
+            return self.settings.path.exists()
+        except OSError:
+            return True  # but out of reach; reading it will say why
+
+    def _count_losses(self, follower: Follower) -> None:
+        for _ in range(follower.overlong - self._overlong):
+            self.stats.refuse_overlong()
+        self._overlong = follower.overlong
+        if follower.gaps > self._gaps:
+            self._gaps = follower.gaps
+            self._warn("the file that was read last is gone; some of its lines may be missing")
+
     async def _read_whole(self, take: Callable[[list[Flow]], None]) -> None:
-        batch: list[Flow] = []
-        for number, flow in enumerate(read(self.settings.path, parser=self._parser)):
-            if number < self._skip:  # handed over in an earlier life
-                self._taken = number + 1
-                continue
-            batch.append(flow)
-            if len(batch) == BATCH_FLOWS:
-                self._hand_over(batch, take)
-                batch = []
-                await trio.lowlevel.checkpoint()
-        self._hand_over(batch, take)
+        flows = read(self.settings.path, self._kind, self._parser)
+        seen = 0
+        # Off the loop, for a packed file may hold much that is no flow. Abandoned when the node
+        # stops: what was read but not handed over is read again in the next life.
+        while batch := await _off_the_loop(flows):
+            fresh = batch[max(0, self._skip - seen) :]  # the others came in an earlier life
+            seen += len(batch)
+            self._hand_over(fresh, take)
+        self._hand_over([], take)
         self.finished = True
+        if seen < self._skip:
+            self._warn(f"the log holds {seen} flows, fewer than were read of it in an earlier life")
         stats = self.stats
         _log.info(
             "the log is read to its end",
@@ -123,9 +193,10 @@ class Intake:
         if not self.settings.labels:
             flows = [replace(flow, family=None) for flow in flows]
         if flows:
-            take(flows)
             self._taken += len(flows)
             self.last_ts = flows[-1].ts
+            self._lately.extend(flow.ts for flow in flows)
+            take(flows)
         self._warn_of_bad_lines()
 
     def _warn_of_bad_lines(self) -> None:
@@ -135,10 +206,14 @@ class Intake:
             return
         self._warned_bad = stats.bad
         samples = "; ".join(f"line {s.number}: {s.reason}" for s in stats.samples)
-        _log.warning(
-            "lines were skipped",
-            path=str(self.settings.path),
-            bad_lines=stats.bad,
-            of=stats.lines,
-            first=samples,
-        )
+        self._warn("lines were skipped", bad_lines=stats.bad, of=stats.lines, first=samples)
+
+    def _warn(self, event: str, **more: Any) -> None:
+        _log.warning(event, path=str(self.settings.path), **more)
+
+
+async def _off_the_loop(flows: Iterator[Flow]) -> list[Flow]:
+    return await trio.to_thread.run_sync(
+        lambda: list(islice(flows, BATCH_FLOWS)),
+        abandon_on_cancel=True,  # type: ignore[call-arg]  # libp2p's stubs of trio are older
+    )
