@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.actions import Train
+from gossip.codec import PARAMETER_MAX
 from gossip.errors import StateError
 from gossip.events import Trained
 from gossip.learning.learner import Batches, Learner
@@ -31,16 +32,26 @@ class Trainer:
         return np.concatenate([shared, self._own])
 
     def train(self, action: Train, batches: Batches | None) -> Trained:
-        """Train for one cycle. Called in a worker thread, one call at a time."""
+        """Train for one cycle. Called in a worker thread, one call at a time.
+
+        Where training diverged, our own part stays as it was and the delta is NaN, so that the
+        peer, too, discards what was learnt, and says so.
+        """
         if batches is None:
             return Trained(action.cycle, None, 0, nan)
         before = self.whole(action.vector)
-        outcome = self.learner.train(before[None], self._momentum[None], batches)
-        after = outcome.vectors[0]
-        self._own, self._momentum = after[self.learner.shared :].copy(), outcome.momentum[0]
-        steps = batches.x.shape[1]
-        delta = after[: self.learner.shared] - action.vector
-        return Trained(action.cycle, delta, steps, float(outcome.loss[0]))
+        # Values that overflow are found below; numpy need not warn of them as well.
+        with np.errstate(over="ignore", invalid="ignore"):
+            outcome = self.learner.train(before[None], self._momentum[None], batches)
+            after, momentum = outcome.vectors[0], outcome.momentum[0]
+            sound = (np.abs(after) <= PARAMETER_MAX).all() and np.isfinite(momentum).all()
+        steps, loss = batches.x.shape[1], float(outcome.loss[0])
+        shared = self.learner.shared
+        if not sound:
+            self._momentum = np.zeros_like(self._momentum)
+            return Trained(action.cycle, np.full(shared, nan, np.float32), steps, loss)
+        self._own, self._momentum = after[shared:].copy(), momentum
+        return Trained(action.cycle, after[:shared] - action.vector, steps, loss)
 
     def to_arrays(self) -> dict[str, Floats]:
         """Arrays for the store; the peer's part is not among them."""
