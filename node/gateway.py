@@ -12,7 +12,7 @@
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -53,6 +53,10 @@ from node.watch import Watch
 _log = get_logger("node")
 
 SHAPE = DetectorShape(len(SCHEMA), len(FAMILIES))
+
+CLOSE_S = 0.25
+"""What a peer gets to take note that we close its connection. With the driver's farewell, the last
+training and the last save it has to fit into the two seconds in which a node ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +111,22 @@ async def run(settings: Settings, started: Callable[[Started], None] | None = No
             _log.warning(warning)
         identity = load_or_create_identity(settings.node.state_dir / "identity")
         gateway = Gateway(settings, identity, new_learner(), store)
-        await gateway.run(started)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(_stop_on_signal, gateway))
+            await gateway.run(started)
+            nursery.cancel_scope.cancel()
     finally:
         store.close()
+
+
+async def _stop_on_signal(
+    gateway: "Gateway", *, task_status: status.Started = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            _log.info("stopping", signal=signal.Signals(number).name)
+            gateway.stop()
 
 
 class Gateway:
@@ -134,7 +151,7 @@ class Gateway:
         self._learner = learner
         self._config = settings.mesh.peer_config()
         self._fingerprint = fingerprint_of(learner, self._config.fragments)
-        self._limits = settings.limits.transport()
+        self._limits = replace(settings.limits.transport(), close_s=CLOSE_S)
         longest = frame_bytes_max(learner.shared)
         if longest > self._limits.frame_bytes_max:
             raise ConfigError(
@@ -147,7 +164,8 @@ class Gateway:
         self._reports = Reports()
         self._name = settings.node.name or identity.peer[-8:]
         self._alerting = Alerting(settings, self._name)
-        self._latest_ts_s = 0.0
+        self._stopping = trio.Event()
+        self._trained = self._trainer.to_arrays()
         self._to_save: Snapshot | None = None
         self._saved = trio.Event()
         self._peer_state: tuple[Any, Any, int] = (initial[: learner.shared], None, 0)
@@ -161,6 +179,17 @@ class Gateway:
     def _restored(self, snapshot: Snapshot | None) -> list[Intake]:
         if snapshot is None:
             return [Intake(sensor) for sensor in self._settings.sensors]
+        try:
+            return self._taken_up(snapshot)
+        except (KeyError, TypeError, ValueError) as error:
+            # Its checksum was right, so this is no damage.
+            raise StateError(
+                f"{self._settings.node.state_dir}: holds a state that this Hedgerow does not "
+                f"understand ({error!r}); go back to the release that wrote it, or name another "
+                "state folder"
+            ) from error
+
+    def _taken_up(self, snapshot: Snapshot) -> list[Intake]:
         arrays, small = snapshot.arrays, snapshot.small
         if small.get("fingerprint") != self._fingerprint.text:
             raise StateError(
@@ -169,6 +198,7 @@ class Gateway:
                 "Name another state folder, or go back to the release that wrote it"
             )
         self._trainer.restore(_group(arrays, "trainer"))
+        self._trained = self._trainer.to_arrays()
         self._watch.restore(_group(arrays, "watch"), snapshot.cycle)
         self._alerting.restore(small["incidents"])
         self._peer_state = (arrays["peer.vector"], arrays["peer.ages"], snapshot.cycle)
@@ -181,8 +211,11 @@ class Gateway:
         ]
 
     def _snapshot(self, peer: Peer) -> Snapshot:
-        """Everything as it is between two events, copied."""
-        arrays: dict[str, Any] = {f"trainer.{n}": a for n, a in self._trainer.to_arrays().items()}
+        """Everything as it is between two events, copied.
+
+        A training that is under way is not part of it, on neither side of the model.
+        """
+        arrays: dict[str, Any] = {f"trainer.{n}": a for n, a in self._trained.items()}
         arrays |= {f"watch.{n}": a for n, a in self._watch.to_arrays().items()}
         arrays |= {"peer.vector": peer.vector.copy(), "peer.ages": peer.ages}
         small = {
@@ -195,8 +228,12 @@ class Gateway:
 
     # The life of a node
 
-    async def run(self, started: Callable[[Started], None] | None) -> None:
-        """See `node.gateway.run`."""
+    def stop(self) -> None:
+        """Ask for a polite end; `run` returns within two seconds."""
+        self._stopping.set()
+
+    async def run(self, started: Callable[[Started], None] | None = None) -> None:
+        """Run until `stop`; see `node.gateway.run`."""
         settings = self._settings
         psk = None if settings.node.psk_file is None else load_psk(settings.node.psk_file)
         transport_settings = TransportSettings(
@@ -233,16 +270,16 @@ class Gateway:
                 _log.info("listening", peer=found.peer, addresses=list(found.addresses))
                 if started is not None:
                     started(found)
-                nursery.start_soon(self._end_on_signal, driver)
+                nursery.start_soon(self._stop_driver, driver)
                 nursery.start_soon(self._save_when_asked)
                 for intake in self._intakes:
                     nursery.start_soon(intake.run, self._take)
                 await driver.run(start)
                 nursery.cancel_scope.cancel()
-            self._store.save(self._snapshot(peer))
             self._alerting.close()
             if journal is not None:
                 journal.close()
+            self._store.save(self._snapshot(peer))
         _log.info("stopped", cycle=peer.cycle)
 
     def _new_peer(self, transport: Transport) -> tuple[Peer, bytes]:
@@ -266,18 +303,19 @@ class Gateway:
         )
         return Journal(path, head, self._settings.journal.size_bytes_max)
 
-    @staticmethod
-    async def _end_on_signal(driver: Driver) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for number in signals:
-                _log.info("stopping", signal=signal.Signals(number).name)
-                driver.stop()
+    async def _stop_driver(self, driver: Driver) -> None:
+        await self._stopping.wait()
+        driver.stop()
 
     def _take(self, flows: Sequence[Flow]) -> None:
         """Flows of any sensor. Their own time, not ours, says when an incident is over."""
         anomalies = self._watch.observe(flows)
-        self._latest_ts_s = max(self._latest_ts_s, *(flow.ts for flow in flows))
-        self._alerting.take(anomalies, self._watch.serving, self._latest_ts_s)
+        self._alerting.take(anomalies, self._watch.serving, self._flow_time_s())
+
+    def _flow_time_s(self) -> float:
+        """The time of the sensor furthest behind, so that none ends another one's incidents."""
+        clocks = [i.clock_s for i in self._intakes if not i.finished and i.clock_s is not None]
+        return min(clocks, default=0.0)
 
     async def _train(self, action: Train) -> Trained:
         batches = self._watch.batches(action.cycle)
@@ -285,6 +323,7 @@ class Gateway:
 
     def _after_training(self, peer: Peer) -> None:
         """Serve the new model, and have everything saved as it is now, in one piece."""
+        self._trained = self._trainer.to_arrays()
         self._watch.serve(self._trainer.whole(peer.vector), peer.cycle)
         self._to_save = self._snapshot(peer)
         self._saved.set()
@@ -309,6 +348,10 @@ def _group(arrays: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _recorder(journal: Journal) -> Callable[[Event, int, Sequence[Action]], None]:
     def record(event: Event, now_us: int, actions: Sequence[Action]) -> None:
+        if journal.ended:
+            return
         journal.write(event, now_us, digest(actions))
+        if journal.ended:
+            _log.warning("nothing more is journalled", reason=journal.ended)
 
     return record
