@@ -1,5 +1,6 @@
 """From anomalous flows to alerts: one a incident, written once, within a rate."""
 
+import sys
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
@@ -14,6 +15,7 @@ from node.status import AlertsStatus, AlertStatus
 from node.watch import Serving
 
 SHOWN = 10
+SCORE_MAX = sys.float_info.max  # JSON knows no infinity
 
 _log = get_logger("alerts")
 
@@ -75,7 +77,7 @@ class Alerting:
                 incident.family,
                 incident.source,
                 incident.flows,
-                incident.top.score,
+                min(incident.top.score, SCORE_MAX),
                 incident.first_seen_ts_s,
                 incident.last_seen_ts_s,
                 incident.open,

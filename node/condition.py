@@ -80,7 +80,8 @@ class Condition:
             return "running", ""
         if self._reports.waiting_for:
             joined = self._reports.counts[Topic.JOINED]
-            return ("isolated" if joined else "joining"), self._reports.waiting_for
+            trouble = f"; last answer: {self._reports.trouble}" if self._reports.trouble else ""
+            return ("isolated" if joined else "joining"), self._reports.waiting_for + trouble
         return "running", "no peer is known yet; others can join by this node's addresses"
 
     def _mesh(self) -> MeshStatus:

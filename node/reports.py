@@ -1,12 +1,19 @@
 """A peer's reports, as log lines and as counts for the status document."""
 
 from collections import Counter
+from collections.abc import Callable
+from time import monotonic
 
 from gossip.actions import Report, Topic
+from node.alerts import TokenBucket
 from node.logs import get_logger, printable
 
 REASONS_MAX = 32
 """Different reasons counted by themselves; peers choose some of the words, so it is bounded."""
+
+LINES_PER_MINUTE = 30
+"""Log lines of one topic. Strangers can make new identities, and with each of them a new line; what
+is above is in the status's counters only. Our choice."""
 
 _log = get_logger("mesh")
 
@@ -14,7 +21,7 @@ _AT_DEBUG = {Topic.MERGED, Topic.TRAINED, Topic.SHED}
 _AT_WARNING = {Topic.REFUSED, Topic.REFUSED_BY, Topic.REMOTE_FAULT}
 _WORDS = {
     Topic.JOINED: "joined the mesh",
-    Topic.ISOLATED: "no peer answers; asking again",
+    Topic.ISOLATED: "looking for peers",
     Topic.MERGED: "merged a model",
     Topic.TRAINED: "trained",
     Topic.PEER_LEFT: "a peer left",
@@ -27,25 +34,39 @@ _WORDS = {
 
 
 class Reports:
-    """What the peer said of itself since the start."""
+    """What the peer said of itself since the start.
 
-    def __init__(self) -> None:
+    Args:
+        now_s: any clock that does not go back.
+
+    Attributes:
+        waiting_for: what was asked of whom while nobody is known; empty once somebody is.
+        trouble: why the latest of these attempts failed; empty where none has.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
         self.counts: Counter[Topic] = Counter()
         self.refused: Counter[str] = Counter()
         self.refused_by: Counter[str] = Counter()
         self.shed: Counter[str] = Counter()
         self.loss: float | None = None
         self.waiting_for = ""
+        self.trouble = ""
+        self._now_s = now_s
+        self._lines = {topic: TokenBucket(LINES_PER_MINUTE) for topic in Topic}
+        self._unsaid: Counter[Topic] = Counter()
 
     def take(self, report: Report) -> None:
         """Count and log one report."""
         self.counts[report.topic] += 1
         detail = printable(report.detail)
+        if self.waiting_for and report.topic in {Topic.PEER_LOST, Topic.REFUSED, Topic.REFUSED_BY}:
+            self.trouble = detail
         match report.topic:
             case Topic.TRAINED:
                 self.loss = report.value
             case Topic.JOINED:
-                self.waiting_for = ""
+                self.waiting_for = self.trouble = ""
             case Topic.ISOLATED:
                 self.waiting_for = detail
             case Topic.REFUSED:
@@ -58,12 +79,17 @@ class Reports:
                 pass
         self._write(report, detail)
 
-    @staticmethod
-    def _write(report: Report, detail: str) -> None:
+    def _write(self, report: Report, detail: str) -> None:
+        seldom = report.topic not in _AT_DEBUG
+        if seldom and not self._lines[report.topic].take(self._now_s()):
+            self._unsaid[report.topic] += 1
+            return
         words = _WORDS[report.topic]
         more: dict[str, str] = {} if report.peer is None else {"peer": report.peer}
         if detail:
             more["detail"] = detail
+        if unsaid := self._unsaid.pop(report.topic, 0):
+            more["unsaid_before"] = str(unsaid)
         if report.topic in _AT_DEBUG:
             _log.debug(words, value=round(report.value, 4), **more)
         elif report.topic in _AT_WARNING:
