@@ -99,6 +99,7 @@ _NODE_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="A log to follow; KIND is suricata, zeek or auto. May be repeated.",
     ),
     click.option("--no-labels", is_flag=True, help="Do not learn from the sensors' own alerts."),
+    click.option("--read-once", is_flag=True, help="Read the logs to their end; do not follow."),
     click.option("--psk-file", type=_FILE, help="Key of a private mesh; `hedgerow psk` makes one."),
     click.option("--budget", help="False alarms as a share of benign flows, such as 0.5%."),
     click.option("--cycle", help="Period of training and exchange, such as 10s."),
@@ -163,6 +164,7 @@ def _settings(
     config: Path | None,
     sensors: tuple[str, ...],
     no_labels: bool,
+    read_once: bool,
     **flags: Any,
 ) -> Any:
     from node.settings import Settings
@@ -189,9 +191,14 @@ def _settings(
     if sensors:
         values["sensor"] = [_sensor(text) for text in sensors]
     settings = settings.with_overrides(values)
-    if no_labels:
+    if no_labels or read_once:
         tables = [
-            {"path": str(s.path), "kind": s.kind, "follow": s.follow, "labels": False}
+            {
+                "path": str(s.path),
+                "kind": s.kind,
+                "follow": s.follow and not read_once,
+                "labels": s.labels and not no_labels,
+            }
             for s in settings.sensors
         ]
         settings = settings.with_overrides({"sensor": tables})
@@ -337,6 +344,6 @@ def simulate(file: Path, seed: int | None, out: Path | None, trace: bool, as_jso
 @click.option("--seed", default=0, show_default=True, help="For which rows are held out.")
 def demo(out: Path, seed: int) -> None:
     """Six gateways on this machine learn together from bundled recordings, in three minutes."""
-    from scenarios.demo import run
+    from scenarios.demo.show import run
 
     run(out, seed=seed)
