@@ -2,9 +2,11 @@
 
 import json
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from math import isnan
 from pathlib import Path
 from tempfile import mkstemp
@@ -22,6 +24,7 @@ class Result:
         title: the scenario's.
         seed: the number that, with `spec`, repeats the run.
         spec: the scenario as its file would say it, every default filled in.
+        versions: of what computed it; another numpy or torch may round differently.
         samples: the mesh over time, the last one at the end of the run.
         bytes_sent: by each node.
         bytes_received: by each node.
@@ -37,6 +40,7 @@ class Result:
     title: str
     seed: int
     spec: dict[str, Any]
+    versions: dict[str, str]
     samples: tuple[Sample, ...]
     bytes_sent: tuple[int, ...]
     bytes_received: tuple[int, ...]
@@ -51,6 +55,17 @@ class Result:
     def as_json(self) -> str:
         """One JSON object; numbers that do not exist (NaN) become null."""
         return json.dumps(_without_nan(asdict(self)), indent=1) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """Releases of Hedgerow and of what its arithmetic rests on; `none` where not installed."""
+    found = {"python": platform.python_version()}
+    for name in ("hedgerow", "numpy", "torch"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "none"
+    return found
 
 
 def _without_nan(value: Any) -> Any:

@@ -17,7 +17,7 @@ from scenarios.measures import Sample, measure
 from scenarios.models import Judge, make_model
 from scenarios.names import peer_names
 from scenarios.plan import Plan, make_plan
-from scenarios.results import Result
+from scenarios.results import Result, versions
 from scenarios.shards import Shards
 from scenarios.spec import Scenario, table
 from scenarios.trace import Trace
@@ -166,6 +166,7 @@ def _result(stage: Stage, samples: tuple[Sample, ...], wall_s: float) -> Result:
         title=plan.scenario.title,
         seed=plan.seed,
         spec=table(spec),
+        versions=versions(),
         samples=samples,
         bytes_sent=tuple(host.bytes_sent for host in hosts),
         bytes_received=tuple(host.bytes_received for host in hosts),

@@ -237,6 +237,7 @@ def test_result_and_trace_files_are_whole(tmp_path):
     stored = json.loads((out / "result.json").read_text())
     assert stored["seed"] == 7
     assert stored["spec"]["mesh"]["seed"] == 7
+    assert stored["versions"]["numpy"] == np.__version__
     again = from_table(Scenario, stored["spec"], "stored")
     assert again == replace(read(path), mesh=replace(read(path).mesh, seed=7))
     assert simulate(again).trace_hash == stored["trace_hash"] == result.trace_hash
