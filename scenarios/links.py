@@ -103,6 +103,9 @@ class Rule(Protocol):
         `index` is the rule's place in the list; it keys the draws.
         """
 
+    def severs(self, now_us: int, sender: int, receiver: int) -> bool:
+        """Whether no frame at all can cross now. Changes nothing and draws nothing."""
+
 
 @dataclass(slots=True)
 class Condition:
@@ -148,6 +151,11 @@ class Condition:
         share = 0.0 if latency.constant else _draw(crossing, seed, index, 1)
         return Delivered(wait_us + latency.quantile_us(share))
 
+    def severs(self, now_us: int, sender: int, receiver: int) -> bool:
+        """See `Rule`. A condition may lose a frame, but never tells its sender."""
+        del now_us, sender, receiver
+        return False
+
     def _wait_us(self, crossing: Crossing) -> int | None:
         """Time to the last bit's leaving, or None when the queue is over its bound."""
         pipe = {
@@ -181,11 +189,12 @@ class Partition:
 
     def verdict(self, crossing: Crossing, _seed: bytes, _index: int) -> Verdict | None:
         """See `Rule`."""
-        if not self.start_us <= crossing.now_us < self.end_us:
-            return None
-        if self.side[crossing.sender] == self.side[crossing.receiver]:
-            return None
-        return Fate.UNREACHABLE
+        cut = self.severs(crossing.now_us, crossing.sender, crossing.receiver)
+        return Fate.UNREACHABLE if cut else None
+
+    def severs(self, now_us: int, sender: int, receiver: int) -> bool:
+        """See `Rule`."""
+        return self.start_us <= now_us < self.end_us and self.side[sender] != self.side[receiver]
 
 
 class Links:
@@ -211,3 +220,7 @@ class Links:
         last = self._otherwise
         share = 0.0 if last.constant else _draw(crossing, self._seed, len(self._rules), 1)
         return Delivered(last.quantile_us(share))
+
+    def severed(self, now_us: int, sender: int, receiver: int) -> bool:
+        """Whether a partition stands between two peers now."""
+        return any(rule.severs(now_us, sender, receiver) for rule in self._rules)

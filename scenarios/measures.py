@@ -41,7 +41,8 @@ class Sample:
         false_alarms: share of benign rows above it; here tenth and worst are the highest.
         consensus: root of the mean squared distance of the peers' vectors from their mean (the
             consensus distance of Kong et al. 2021, equation 4).
-        parts: pieces the mesh falls into, when everybody may send to its view.
+        parts: pieces the mesh falls into: who is up may send to those of its view that are up and
+            not beyond a partition.
         bytes_sent: by all nodes since the start.
         cycles: begun by all nodes since the start.
     """
@@ -86,7 +87,7 @@ def measure(world: World, shards: Shards, judge: Judge, seed: bytes, peers_max: 
         detection=spread([each.detection for each in judged]),
         false_alarms=spread([each.false_alarms for each in judged], bad_is_high=True),
         consensus=consensus_distance([machine for _, machine in alive]),
-        parts=parts([machine for _, machine in alive]),
+        parts=parts(world),
         bytes_sent=sum(host.bytes_sent for host in world.hosts),
         cycles=world.tally.cycles,
     )
@@ -117,10 +118,9 @@ def consensus_distance(machines: Sequence[Machine]) -> float:
     return float(np.sqrt(total / len(machines)))
 
 
-def parts(machines: Sequence[Machine]) -> int:
-    """Connected pieces of the graph of views, links taken in both directions; union-find."""
-    place = {each.me.peer: number for number, each in enumerate(machines)}
-    parent = list(range(len(machines)))
+def parts(world: World) -> int:
+    """See `Sample.parts`; links are taken in both directions; union-find."""
+    parent = list(range(len(world.hosts)))
 
     def root(number: int) -> int:
         while parent[number] != number:
@@ -128,9 +128,8 @@ def parts(machines: Sequence[Machine]) -> int:
             number = parent[number]
         return number
 
-    for number, machine in enumerate(machines):
-        for contact in machine.view:
-            other = place.get(contact.peer)
-            if other is not None:
-                parent[root(number)] = root(other)
-    return sum(root(number) == number for number in range(len(machines)))
+    alive = [index for index, _ in world.alive()]
+    for index in alive:
+        for other in world.reachable(index):
+            parent[root(index)] = root(other)
+    return sum(root(index) == index for index in alive)

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from math import isnan
 from pathlib import Path
-from tempfile import mkstemp
 from typing import Any, TextIO
 
 from gossip.errors import StateError
@@ -85,15 +84,15 @@ def whole_file(path: Path) -> Iterator[TextIO]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor
+            with part.open("w", encoding="utf-8") as stream:
                 yield stream
                 stream.flush()
-                os.fsync(handle)
-            Path(name).replace(path)
+                os.fsync(stream.fileno())
+            part.replace(path)
         except BaseException:  # an interrupt too must not leave half a file behind
-            Path(name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise StateError(

@@ -144,6 +144,18 @@ class World:
         """Index and peer of every node that is up, by index."""
         return [(host.index, host.machine) for host in self.hosts if host.machine is not None]
 
+    def reachable(self, index: int) -> list[int]:
+        """The nodes in a node's view that are up and not beyond a partition now."""
+        machine = self.hosts[index].machine
+        known = () if machine is None else machine.view
+        others = [self._index[contact.peer] for contact in known if contact.peer in self._index]
+        return [
+            other
+            for other in others
+            if self.hosts[other].machine is not None
+            and not self._links.severed(self.now_us, index, other)
+        ]
+
     def whole_vector(self, index: int) -> NDArray[np.float32]:
         """The model a node that is up detects with: merged part and local part, `(dim,)`."""
         host = self.hosts[index]

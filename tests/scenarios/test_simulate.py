@@ -15,7 +15,7 @@ from rich.console import Console
 from gossip.actions import Report, Topic
 from gossip.errors import ConfigError, StateError
 from node.tables import from_table
-from scenarios.measures import consensus_distance, parts
+from scenarios.measures import consensus_distance
 from scenarios.plan import make_plan
 from scenarios.results import save, whole_file
 from scenarios.show import simulate_file
@@ -180,15 +180,17 @@ def test_a_partition_separates_and_heals():
         if report.topic is Topic.MERGED and (number(report.peer) < 12) != (index < 12):
             crossings.append((now_us // SECOND_US, index))
 
-    stage = set_up(make_plan(given), listen=listen)
-    run_stage(stage)
+    result = run_stage(set_up(make_plan(given), listen=listen))
     before = {index for second, index in crossings if second < 100}
     during = [second for second, _ in crossings if 101 <= second < 300]
     after = {index for second, index in crossings if second >= 300}
     assert len(before) > 12
     assert during == []  # 1 s after the start nothing is on its way any more
     assert after == set(range(24))
-    assert parts([machine for _, machine in stage.world.alive()]) == 1
+    assert [(sample.at_us // SECOND_US, sample.parts) for sample in result.samples] == [
+        (50, 1), (100, 2), (150, 2), (200, 2), (250, 2), (300, 1), (350, 1), (400, 1),
+        (450, 1), (500, 1),
+    ]  # fmt: skip
 
 
 def test_slow_and_dead_neighbours_hold_nobody_up():
