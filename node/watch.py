@@ -9,13 +9,13 @@ training; merges that arrive in between never meet a threshold made for another 
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gossip.features import SCHEMA, FeatureExtractor
+from gossip.features import CONTEXT_S, SCHEMA, FeatureExtractor
 from gossip.flows import FAMILIES, Flow
 from gossip.learning.calibration import Calibration, State, calibrate, rows_needed
 from gossip.learning.learner import NO_LABEL, Batches
@@ -35,6 +35,11 @@ STORM_BUDGETS = 8
 or alarms: a storm. With honest traffic at a budget of 2 %, 11 of 64 happen once in ten million."""
 
 REFERENCE_ROWS_MIN = 100
+
+COLD_FLOWS_MAX = 512
+"""After a restart the 30 s context is empty, which looks like nothing the model knows: of the first
+eight ordinary flows it found seven anomalous (measured). So flows that start within 30 s of the
+first one's end are neither judged nor believed, but never more than these; our choice."""
 
 Rows = NDArray[np.float32]
 
@@ -99,6 +104,8 @@ class Watch:
         self._scaler: Scaler | None = None
         self._early: list[Rows] = []
         self._recent: deque[bool] = deque(maxlen=STORM_FLOWS)
+        self._cold_left = 0
+        self._warm_ts_s: float | None = None
 
     @property
     def state(self) -> State:
@@ -132,10 +139,16 @@ class Watch:
         if not flows:
             return []
         rows = np.stack([self._extractor.add(flow) for flow in flows])
+        cold = np.array([self._is_cold(flow) for flow in flows])
         judged = self.judge(rows)
-        anomalous = np.zeros(len(rows), np.bool_) if judged is None else judged.anomalous
-        for flow, row, odd in zip(flows, rows, anomalous.tolist(), strict=True):
-            self._learn_from(flow, row, odd=odd)
+        anomalous = np.zeros(len(rows), np.bool_)
+        if judged is not None:
+            anomalous = judged.anomalous & ~cold
+            judged = replace(judged, anomalous=anomalous)
+        for flow, row, odd, unfit in zip(
+            flows, rows, anomalous.tolist(), cold.tolist(), strict=True
+        ):
+            self._learn_from(flow, row, odd=odd, cold=unfit)
         return [] if judged is None else self._anomalies(flows, rows, judged)
 
     def judge(self, rows: Rows) -> Judged | None:
@@ -154,7 +167,16 @@ class Watch:
         family = np.where(by_odds > calibration.threshold, likeliest, NO_LABEL)
         return Judged(scaled, score, score > calibration.threshold, family)
 
-    def _learn_from(self, flow: Flow, row: Rows, *, odd: bool) -> None:
+    def _is_cold(self, flow: Flow) -> bool:
+        """Whether the flow's context may lack what was seen before a restart."""
+        if not self._cold_left:
+            return False
+        if self._warm_ts_s is None:
+            self._warm_ts_s = flow.ts + flow.duration + CONTEXT_S
+        self._cold_left = 0 if flow.ts >= self._warm_ts_s else self._cold_left - 1
+        return self._cold_left > 0
+
+    def _learn_from(self, flow: Flow, row: Rows, *, odd: bool, cold: bool) -> None:
         self.seen.flows += 1
         self.seen.anomalous += odd
         if self._scaler is None:
@@ -166,7 +188,7 @@ class Watch:
         self.seen.labelled += label > 0
         self._recent.append(odd or label > 0)
         trust = Trust.ODD if odd else Trust.CLEAN
-        if self.storm:
+        if cold or self.storm:
             trust = Trust.UNKNOWN
             self.seen.quarantined += label == NO_LABEL
         self.samples.add(flow.uid, row, label, trust)
@@ -263,3 +285,5 @@ class Watch:
             calibration = Calibration.from_arrays(group("calibration"))
             made = arrays.get("serving.cycle")
             self.serving = Serving(vector, calibration, cycle if made is None else int(made[0]))
+        if self.state is State.WATCHING:  # until then every row helps, and nothing is alarming
+            self._cold_left, self._warm_ts_s = COLD_FLOWS_MAX, None

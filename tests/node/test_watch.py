@@ -1,0 +1,228 @@
+"""What a gateway learns from, when it alarms, and what it says of an anomaly."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gossip.actions import Train
+from gossip.flows import FAMILIES
+from gossip.learning.calibration import State, Tail
+from gossip.learning.samples import Role
+from node.gateway import SHAPE, new_learner, new_watch
+from node.incidents import FEATURES_MAX, UNKNOWN
+from node.store import Snapshot, Store
+from node.trainer import Trainer
+from node.watch import COLD_FLOWS_MAX, REFERENCE_ROWS_MIN, SCALER_ROWS, STORM_FLOWS
+from tests.node.traffic import benign, parsed, scan
+
+BUDGET = 0.1  # 100 rows to calibrate with
+CALM = 700
+
+
+def fresh(budget=BUDGET):
+    return new_watch(budget, b"secret", "me")
+
+
+def learn(watch, cycles, vector=None):
+    """Train alone for some cycles; the whole vector."""
+    learner = new_learner()
+    trainer = Trainer(learner, learner.initial(b"x") if vector is None else vector)
+    shared = (learner.initial(b"x") if vector is None else vector)[: learner.shared]
+    for cycle in range(cycles):
+        shared = shared + trainer.train(Train(cycle, shared), watch.batches(cycle)).delta
+    return trainer.whole(shared)
+
+
+@pytest.fixture(scope="module")
+def calm():
+    """Arrays of a gateway that saw ordinary traffic, and a vector trained on it."""
+    watch = fresh()
+    watch.observe(parsed(benign(CALM)))
+    return watch.to_arrays(), learn(watch, 40)
+
+
+@pytest.fixture
+def watching(calm):
+    watch = fresh()
+    watch.observe(parsed(benign(CALM)))
+    watch.serve(calm[1], 40)
+    return watch
+
+
+def test_it_learns_first_and_watches_when_there_are_rows_enough(calm):
+    watch = fresh()
+    flows = parsed(benign(CALM))
+    assert watch.observe(flows[: SCALER_ROWS - 1]) == []
+    assert watch.batches(1) is None, "no scaler, so nothing to train on"
+    watch.serve(calm[1], 1)
+    assert watch.serving is None
+    watch.observe(flows[SCALER_ROWS - 1 : SCALER_ROWS])
+    assert watch.batches(1) is not None
+    watch.serve(calm[1], 1)
+    assert watch.state is State.WATCHING, "the rows of before the scaler count"
+    assert watch.calibration_rows >= watch.calibration_rows_needed == 100
+
+
+def test_no_alert_while_learning(calm):
+    watch = fresh(budget=0.001)  # wants 10,000 rows
+    watch.observe(parsed(benign(CALM)))
+    watch.serve(calm[1], 1)
+    assert watch.serving is not None
+    assert watch.state is State.LEARNING
+    assert watch.observe(parsed(scan(50, CALM))) == []
+    assert not watch.seen.anomalous
+
+
+def test_too_few_rows_to_set_against_serve_nothing(calm):
+    watch = fresh()
+    watch.observe(parsed(benign(SCALER_ROWS)))
+    kept = watch.samples._pools[Role.TRAIN.value]
+    kept._held = REFERENCE_ROWS_MIN - 1
+    watch.serve(calm[1], 1)
+    assert watch.serving is None
+
+
+def test_benign_traffic_stays_near_the_budget_and_a_scan_does_not(watching):
+    new = parsed(benign(300, first=CALM))
+    assert len(watching.observe(new)) < 3 * BUDGET * len(new)
+    attacks = parsed(scan(40, CALM + 300))
+    found = watching.observe(attacks)
+    assert len(found) > 30
+    assert {anomaly.flow.uid for anomaly in found} <= {flow.uid for flow in attacks}
+    alarms, held = watching.realised_rate()
+    assert 0 <= alarms < 3 * BUDGET * held
+
+
+def test_an_anomaly_says_what_stood_out_and_what_is_usual(watching):
+    anomaly = watching.observe(parsed(scan(1, CALM)))[0]
+    assert anomaly.score > watching.serving.calibration.threshold
+    assert len(anomaly.features) == FEATURES_MAX
+    assert len({feature.name for feature in anomaly.features}) == FEATURES_MAX
+    assert all(f.usual_low <= f.usual_high for f in anomaly.features)
+    assert any(not f.usual_low <= f.value <= f.usual_high for f in anomaly.features)
+
+
+def without(watch, score):
+    """The same, deaf to one of the two scores."""
+    calibration = watch.serving.calibration
+    tail = getattr(calibration, score)
+    deaf = Tail(tail.knots, np.zeros_like(tail.surprise), 1e12)
+    watch.serving = replace(
+        watch.serving, calibration=replace(calibration, threshold=3.0, **{score: deaf})
+    )
+    return watch
+
+
+def test_only_the_heads_objection_gives_an_anomaly_a_family(calm):
+    watch = fresh()
+    watch.observe(parsed(benign(CALM)))
+    watch.observe(parsed(scan(120, CALM, labelled=True)))
+    watch.serve(learn(watch, 60, calm[1]), 60)
+    later = parsed(scan(30, CALM + 200))
+    copies = []
+    for deaf_to in ("odds", "error"):
+        copy = fresh()
+        copy.restore(watch.to_arrays(), 60)
+        copy.observe(parsed(benign(100, first=CALM + 60)))  # until its context is full again
+        copies.append(without(copy, deaf_to).observe(later))
+    by_error, by_odds = copies
+    assert by_error
+    assert {anomaly.family for anomaly in by_error} == {UNKNOWN}
+    assert by_odds
+    assert {anomaly.family for anomaly in by_odds} == {"scan"}
+
+
+def test_labels_are_learnt_from_and_neither_find_nor_pardon(watching):
+    calm_but_labelled = [replace(f, family="dos") for f in parsed(benign(8, first=CALM))]
+    found = watching.observe(calm_but_labelled)
+    assert len(found) < 4
+    assert watching.seen.labelled == 8
+    assert len(watching.samples.family(FAMILIES.index("dos"))) > 0
+    pardoned = [replace(f, family="benign") for f in parsed(scan(8, CALM + 20))]
+    assert watching.observe(pardoned)
+
+
+def test_in_a_storm_nothing_unlabelled_is_believed(watching):
+    assert not watching.storm
+    watching.observe(parsed(scan(STORM_FLOWS, CALM, labelled=True)))
+    assert watching.storm
+    before = [len(watching.samples.rows(role)) for role in Role]
+    watching.observe(parsed(benign(4, first=CALM + 200)))
+    assert watching.seen.quarantined == 4
+    assert [len(watching.samples.rows(role)) for role in Role] == before
+    watching.observe(parsed(benign(3 * STORM_FLOWS, first=CALM + 1000)))
+    assert not watching.storm, "it passes by itself"
+    assert sum(len(watching.samples.rows(role)) for role in Role) > sum(before)
+
+
+def test_what_serves_keeps_the_calibration_made_for_it(watching, calm):
+    first = watching.serving
+    merged = (calm[1] + 0.05 * new_learner().initial(b"other")).astype(np.float32)
+    held = watching.samples.rows(Role.HOLDOUT)
+    scored = watching.judge(held).score
+    watching.serve(merged, 41)
+    second = watching.serving
+    assert (first.cycle, second.cycle) == (40, 41)
+    assert second.calibration.threshold != first.calibration.threshold
+    assert not np.array_equal(watching.judge(held).score, scored)
+    merged[:] = 0  # the peer goes on merging into its own vector
+    assert watching.serving.vector.any()
+
+
+def test_everything_comes_back_from_the_disk(watching, tmp_path):
+    watching.observe(parsed(scan(60, CALM, labelled=True)))
+    store = Store.open(tmp_path / "state")
+    store.save(Snapshot(40, watching.to_arrays()))
+    store.close()
+    again = fresh()
+    store = Store.open(tmp_path / "state")
+    again.restore(store.load().arrays, 99)
+    store.close()
+    rows = watching.samples.rows(Role.CALIBRATE)
+    assert np.array_equal(again.samples.rows(Role.CALIBRATE), rows)
+    assert again.serving.cycle == 40, "the model's own cycle, not the snapshot's"
+    assert again.serving.calibration.threshold == watching.serving.calibration.threshold
+    assert np.array_equal(again.judge(rows).score, watching.judge(rows).score)
+    ours, theirs = again.batches(7), watching.batches(7)
+    assert np.array_equal(ours.x, theirs.x)
+    assert np.array_equal(ours.y, theirs.y)
+
+
+def test_rows_from_before_the_scaler_outlive_a_restart():
+    flows = parsed(benign(SCALER_ROWS))
+    once, first, second = fresh(), fresh(), fresh()
+    once.observe(flows)
+    first.observe(flows[:200])
+    second.restore(first.to_arrays(), 0)
+    for number, flow in enumerate(flows[200:], start=200):
+        second.observe([flow])
+        assert (second.batches(1) is not None) == (number == SCALER_ROWS - 1)
+    assert once.batches(1).x.shape == second.batches(1).x.shape
+
+
+def test_after_a_restart_nothing_is_judged_until_the_context_is_full_again(watching):
+    again = fresh()
+    again.restore(watching.to_arrays(), 40)
+    flows = parsed(benign(200, first=CALM))
+    warm = next(i for i, flow in enumerate(flows) if flow.ts >= flows[0].ts + 32)
+    rows = again.samples.rows(Role.CALIBRATE).shape
+    assert again.observe(flows[: warm - 5]) == []
+    assert again.samples.rows(Role.CALIBRATE).shape == rows
+    assert again.seen.quarantined == warm - 5
+    assert len(again.observe(flows[warm - 5 :])) < 3 * BUDGET * 140
+    assert again.samples.rows(Role.CALIBRATE).shape > rows
+    assert again.observe(parsed(scan(30, CALM + 200)))
+
+
+def test_a_flow_from_the_future_does_not_keep_a_restarted_gateway_blind(watching):
+    again = fresh()
+    again.restore(watching.to_arrays(), 40)
+    again.observe([replace(parsed(benign(1))[0], ts=9e9)])
+    again.observe(parsed(benign(COLD_FLOWS_MAX, first=CALM)))
+    assert again.observe(parsed(scan(30, CALM + COLD_FLOWS_MAX)))
+
+
+def test_nothing_comes_of_nothing(watching):
+    assert watching.observe([]) == []
+    assert len(watching.serving.vector) == SHAPE.layout.dim
