@@ -130,7 +130,8 @@ class Intake:
         if self._follower is None:
             await self._read_whole(take)
         else:
-            await self._follow(self._follower, take)
+            with self._follower:
+                await self._follow(self._follower, take)
 
     async def _follow(self, follower: Follower, take: Callable[[list[Flow]], None]) -> None:
         trouble = "" if self._is_there() else "the log is not there yet; waiting for it"
