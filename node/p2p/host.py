@@ -303,7 +303,8 @@ class Libp2pTransport:
         fault = muxed.fault
         if fault is not None:
             self._door.fault(link.peer, fault)
-        self._tell_lost(link, fault.value if fault else "it closed the connection")
+        if not muxed.farewell:
+            self._tell_lost(link, fault.value if fault else "its connection broke")
 
     def _tell_lost(self, link: Link, reason: str) -> None:
         if self._lost is not None and not self._closing and not self._links.of(link.peer):

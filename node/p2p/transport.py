@@ -15,7 +15,9 @@ Handler = Callable[[PeerId, bytes], Awaitable[bytes]]
 An exception is this machine's fault: it is counted, and the sender sees a reset stream."""
 
 LostPeer = Callable[[PeerId, str], None]
-"""Called when the last connection to a peer ended and we had not closed it; with the reason."""
+"""Called when the last connection to a peer broke, or the peer was cut off; with the reason.
+
+Not when we closed it, nor when the peer said good-bye: a peer that makes room has not failed."""
 
 Admission = Callable[[PeerId], str | None]
 """Called after each handshake; a text is the reason why this peer may not connect."""

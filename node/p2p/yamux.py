@@ -16,7 +16,9 @@ from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import (
     FLAG_SYN,
     GO_AWAY_NORMAL,
+    HEADER_SIZE,
     PROTOCOL_ID,
+    TYPE_GO_AWAY,
     TYPE_PING,
     YAMUX_HEADER_FORMAT,
     Yamux,
@@ -46,15 +48,19 @@ class OverrunError(trio.TooSlowError):
 
 
 class _Listened:
-    """The secured connection, remembering when it last heard something."""
+    """The secured connection, remembering when it last heard something, and a good-bye."""
 
     def __init__(self, conn: ISecureConn) -> None:
         self._conn = conn
         self.heard_at = trio.current_time()
+        self.in_body = False
+        self.farewell = False
 
     async def read(self, n: int | None = None) -> bytes:
         data = await self._conn.read(n)
         self.heard_at = trio.current_time()
+        if not self.in_body and len(data) == HEADER_SIZE and data[1] == TYPE_GO_AWAY:
+            self.farewell = True
         return data
 
     def __getattr__(self, name: str) -> Any:
@@ -108,6 +114,11 @@ class StrictYamux(Yamux):
         self.buffer_bytes_max = limits.inflight_bytes_peer_max
         if hardening.receive_window:
             self.stream_buffers = _Windows(self)
+
+    @property
+    def farewell(self) -> bool:
+        """Whether the peer said good-bye: it made room, or left; it did not fail."""
+        return self._listened.farewell
 
     async def start(self) -> None:
         """Upstream's; when the host dies, the socket does not stay open behind it."""
@@ -194,7 +205,11 @@ class StrictYamux(Yamux):
         if self._hardening.receive_window and length > WINDOW_BYTES_MAX:
             self.fault = Fault.OVERRUN
             raise OverrunError(f"a frame of {length} bytes")
-        return await super()._read_data_body(length)
+        self._listened.in_body = True
+        try:
+            return await super()._read_data_body(length)
+        finally:
+            self._listened.in_body = False
 
     async def _cleanup_on_error(self) -> None:
         """Upstream's; first the owner is told, because upstream takes its time."""

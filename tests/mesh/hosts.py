@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -227,3 +228,21 @@ async def say(stream: IMuxedStream, data: bytes) -> bytes:
 def with_limits(**changes: Any) -> Limits:
     """The short limits with some changed."""
     return replace(LIMITS, **changes)
+
+
+async def _serve_for_ever() -> None:
+    """A node of its own process: prints its contact, then answers until it is killed."""
+
+    async def answer(_peer: PeerId, _data: bytes) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return b""
+
+    async with make() as transport:
+        transport.serve(answer)
+        sys.stdout.write(f"{transport.addresses[0]}/p2p/{transport.peer}\n")
+        sys.stdout.flush()
+        await trio.sleep_forever()
+
+
+if __name__ == "__main__":
+    trio.run(_serve_for_ever)
