@@ -1,0 +1,144 @@
+"""From anomalies to alerts: one an incident, once in all lives, by the flows' own clock."""
+
+import json
+from math import inf
+
+import numpy as np
+import pytest
+import trio
+
+from gossip.errors import StateError
+from gossip.learning.calibration import Calibration, Tail
+from node.alerting import SHOWN, Alerting
+from node.incidents import Anomaly, Feature
+from node.settings import Settings
+from node.watch import Serving
+from tests.node.traffic import ATTACKER, START_S, parsed, scan
+
+TAIL = Tail(np.linspace(0, 1, 65), np.linspace(0, 3, 65), 1.0)
+SERVING = Serving(np.ones(8, np.float32), Calibration(0.02, 700, 4.5, TAIL, TAIL), 12)
+GAP_S = 120.0
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings.defaults().with_overrides(
+        {"node.state_dir": str(tmp_path), "detector.budget": "2%", "alerts.per_minute_max": 100}
+    )
+
+
+def anomalies(count, first=0, score=9.0, family="scan"):
+    features = tuple(Feature(f"feature{i}", 9.0, 0.0, 1.0) for i in range(5))
+    return [Anomaly(flow, score, family, features) for flow in parsed(scan(count, first))]
+
+
+def lines(settings):
+    return [json.loads(line) for line in settings.alerts_path.read_text().splitlines()]
+
+
+def run(function, *args):
+    """Call it where there is a clock."""
+
+    async def main():
+        await trio.lowlevel.checkpoint()
+        return function(*args)
+
+    return trio.run(main)
+
+
+def test_an_incident_is_one_line_with_all_that_an_analyst_needs(settings):
+    alerting = Alerting(settings, "kitchen")
+    run(alerting.take, anomalies(50), SERVING, START_S)
+    run(alerting.take, anomalies(50, first=3), SERVING, START_S + 2)
+    (line,) = lines(settings)
+    assert line["event_type"] == "alert"
+    assert line["host"] == "kitchen"
+    assert line["src_ip"] == ATTACKER
+    assert line["community_id"].startswith("1:")
+    about = line["hedgerow"]
+    assert (about["family"], about["score"], about["threshold"]) == ("scan", 9.0, 4.5)
+    assert (about["budget"], about["calibration_flows"]) == (0.02, 700)
+    assert about["model"]["cycle"] == 12
+    assert [f["usual_high"] for f in about["features"]] == [1.0] * 5
+    status = alerting.status()
+    assert (status.written, status.incidents_open) == (1, 1)
+    assert (status.last[0].flows, status.last[0].open) == (100, True)
+    alerting.close()
+
+
+def test_without_a_model_that_serves_there_is_no_alert(settings):
+    alerting = Alerting(settings, "kitchen")
+    run(alerting.take, anomalies(5), None, START_S)
+    assert lines(settings) == []
+    alerting.close()
+
+
+def test_an_incident_ends_by_the_flows_clock_and_the_next_is_a_new_alert(settings):
+    alerting = Alerting(settings, "kitchen")
+    run(alerting.take, anomalies(5), SERVING, START_S)
+    run(alerting.take, [], SERVING, START_S + GAP_S - 1)
+    assert alerting.status().incidents_open == 1
+    run(alerting.take, [], SERVING, START_S + GAP_S + 1)
+    assert alerting.status().incidents_open == 0
+    assert not alerting.status().last[0].open
+    run(alerting.take, anomalies(5, first=600), SERVING, START_S + 300)
+    assert len({line["hedgerow"]["incident"] for line in lines(settings)}) == 2
+    alerting.close()
+
+
+def test_a_clock_that_was_wrong_neither_ends_nor_swallows_everything(settings):
+    alerting = Alerting(settings, "kitchen")
+    future = [Anomaly(parsed(scan(1, 0, start_s=9e9))[0], 9.0, "scan")]
+    run(alerting.take, future, SERVING, START_S)
+    assert alerting.status().incidents_open == 0, "by now it has not begun"
+    run(alerting.take, anomalies(5), SERVING, START_S)
+    run(alerting.take, anomalies(5, first=10), SERVING, START_S + 5)
+    assert len(lines(settings)) == 2
+    run(alerting.take, future, SERVING, START_S + 6)
+    run(alerting.take, anomalies(5, first=20), SERVING, START_S + 10)
+    run(alerting.take, anomalies(5, first=30), SERVING, START_S + 15)
+    assert len(lines(settings)) == 4, "the odd flow parts them, but it does not end alerts for ever"
+    assert alerting.status().incidents_open == 1
+    alerting.close()
+
+
+def test_a_restart_does_not_report_an_incident_again(settings):
+    first = Alerting(settings, "kitchen")
+    run(first.take, anomalies(5), SERVING, START_S)
+    first.close()
+    again = Alerting(settings, "kitchen")
+    again.restore(json.loads(json.dumps(first.saved())))
+    run(again.take, anomalies(5, first=2), SERVING, START_S + 1)
+    assert len(lines(settings)) == 1
+    assert again.status().last[0].flows == 10
+    again.close()
+
+
+@pytest.mark.parametrize("damage", [None, [{}], [{"key": 1}], "text"])
+def test_damaged_incidents_are_an_error(settings, damage):
+    alerting = Alerting(settings, "kitchen")
+    with pytest.raises(StateError, match="damaged"):
+        alerting.restore(damage)
+    alerting.close()
+
+
+def test_many_incidents_leave_the_status_small_and_sound(settings):
+    alerting = Alerting(settings, "kitchen")
+    for i in range(3 * SHOWN):
+        later = anomalies(1, first=i * 1000, score=inf)
+        run(alerting.take, later, SERVING, later[0].flow.ts)
+    status = alerting.status()
+    assert len(status.last) == SHOWN
+    assert all(alert.score_max < inf for alert in status.last), "JSON knows no infinity"
+    assert all(line["hedgerow"]["score"] is None for line in lines(settings))
+    alerting.close()
+
+
+def test_a_flood_of_sources_is_summed_up(settings):
+    few = settings.with_overrides({"alerts.per_minute_max": 2})
+    alerting = Alerting(few, "kitchen")
+    flood = [anomalies(1, first=i * 1000) for i in range(10)]
+    run(lambda: [alerting.take(one, SERVING, one[0].flow.ts) for one in flood])
+    assert alerting.status().suppressed == 8
+    alerting.close()
+    assert [line["hedgerow"].get("suppressed") for line in lines(few)] == [None, None, 8]
