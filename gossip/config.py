@@ -66,9 +66,9 @@ class PeerConfig:
     can claim against a trained model to (a + lead) / (2a + lead). Our choice."""
 
     pushes_per_sender_max: int = 8
-    """Model messages accepted from one sender in one of our cycles; the rest are shed. Honest token
-    accounts stay below: in a mesh of two, the worst case, at most 6 arrived in any of 4,000 cycles
-    (tests/unit/test_exchange.py)."""
+    """Model messages accepted from one sender in one of our cycles; the rest are shed. Measured
+    over 3,000 cycles, honest token accounts lose 0.5 % of their models to it in a mesh of two,
+    0.01 % in one of three, and none in larger ones."""
 
     view_size: int = 20
     """c of Cyclon (the experiments of Voulgaris et al. 2005 use 20 to 100)."""

@@ -36,6 +36,11 @@ ASKERS_MAX = 1_024
 """Senders counted between two of our own shuffles; further ones wait. A flash crowd larger than
 this is served over several periods, by its own retries."""
 
+LOST_SHUFFLES = 20
+LOST_MAX = 256
+"""Shuffles for which hearsay about a lost peer is ignored, and how many such peers are kept in
+mind, so that peers do not hand a dead one back and forth. Its own word lifts the ban at once."""
+
 SAMPLER_SHARE = 0.875
 """How often a neighbour comes from the samplers when every slot holds a peer of its own. It bounds
 the share of a captured view in our choices to 1/8; the 1/8 keeps the links changing. Our choice."""
@@ -62,6 +67,7 @@ class Membership:
         self._shuffles = shuffles
         self._callers = 0
         self._askers: dict[PeerId, int] = {}
+        self._lost: dict[PeerId, int] = {}
         self._bootstrap: tuple[Contact, ...] = ()
         self._pending: dict[PeerId, tuple[Contact, int, tuple[PeerId, ...]]] = {}
 
@@ -104,6 +110,7 @@ class Membership:
         self._shuffles += 1
         self._callers = 0
         self._askers.clear()
+        self._lost = {p: until for p, until in self._lost.items() if until > self._shuffles}
         self._refresh()
         self.view.grow_older()
         targets = [] if (oldest := self.view.oldest(self._pending)) is None else [oldest]
@@ -150,7 +157,7 @@ class Membership:
         given = self._choose(others, self._config.shuffle_size, Purpose.SHUFFLE, index)
         self._askers[sender] = asked + 1
         contact = Contact(sender, message.addresses)
-        self._samplers.meet(contact)
+        self._meet(contact)
         leaving = [e.contact.peer for e in given]
         # Hearsay that we did not ask for fills empty places only, else whoever calls most would own
         # the view. The caller itself, whose identity is proven, may replace an entry.
@@ -171,7 +178,7 @@ class Membership:
         if asked is None:
             return False
         contact = Contact(sender, message.addresses or asked[0].addresses)
-        self._samplers.meet(contact)
+        self._meet(contact)
         # Cyclon gives the place of the peer asked to what it sent; it comes back if room is left.
         self.view.remove(sender)
         self._absorb(message.entries, asked[2])
@@ -181,6 +188,10 @@ class Membership:
     def lose(self, peer: PeerId) -> bool:
         """A peer failed or left; whether it was in the view or asked."""
         self._samplers.fail(peer)
+        self._lost.pop(peer, None)
+        while len(self._lost) >= LOST_MAX:
+            del self._lost[next(iter(self._lost))]
+        self._lost[peer] = self._shuffles + LOST_SHUFFLES
         asked = self._pending.pop(peer, None) is not None
         return self.view.remove(peer) or asked
 
@@ -194,6 +205,10 @@ class Membership:
         ]
         return targets + choose(known, 1, self._seed, self._me.peer, attempt, Purpose.JOIN)
 
+    def _meet(self, contact: Contact) -> None:
+        self._lost.pop(contact.peer, None)
+        self._samplers.meet(contact)
+
     def _absorb(self, entries: tuple[Entry, ...], sent: Iterable[PeerId]) -> None:
         bounded = entries[: self._config.shuffle_size]
         self._samplers.hear(e.contact for e in bounded)
@@ -201,6 +216,7 @@ class Membership:
         proven = [
             e if (met := self._samplers.get(e.contact.peer)) is None else Entry(met, e.age)
             for e in bounded
+            if e.contact.peer not in self._lost
         ]
         self.view.absorb(proven, sent)
 

@@ -77,7 +77,7 @@ class View:
 
     def absorb(self, received: Iterable[Entry], sent: Iterable[PeerId]) -> None:
         """Fill empty places with received entries, then those of entries we gave away."""
-        expendable = [p for p in sent if p in self._entries]
+        expendable = [p for p in dict.fromkeys(sent) if p in self._entries]
         for entry in received:
             if self.add(entry) or entry.contact.peer == self._me:
                 continue

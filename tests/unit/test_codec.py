@@ -1,0 +1,389 @@
+"""Frames: what goes in comes out, and whatever comes in, a message or one RemoteError comes out."""
+
+import contextlib
+import struct
+import tracemalloc
+from collections import Counter
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from gossip.codec import (
+    COUNTER_MAX,
+    ENTRIES_MAX,
+    FRAGMENTS_MAX,
+    PARAMETER_MAX,
+    REASON_CHARS_MAX,
+    MismatchError,
+    decode,
+    encode,
+    frame_bytes_max,
+    pack,
+    unpack,
+)
+from gossip.config import Encoding, PeerConfig
+from gossip.contacts import ADDRESS_CHARS_MAX, ADDRESSES_MAX, PEER_ID_CHARS_MAX, Contact, PeerId
+from gossip.errors import RemoteError
+from gossip.messages import Entry, Fragment, Leave, Message, Model, Refuse, Shuffle, ShuffleReply
+from gossip.model import LocalModel
+
+DIGEST = b"8 bytes!"
+PRINTABLE = st.characters(min_codepoint=32, max_codepoint=126)
+COUNTERS = st.integers(0, COUNTER_MAX)
+ADDRESSES = st.lists(
+    st.text(PRINTABLE, min_size=1, max_size=ADDRESS_CHARS_MAX), max_size=ADDRESSES_MAX
+).map(tuple)
+ENTRIES = st.lists(
+    st.builds(
+        Entry,
+        st.builds(
+            Contact,
+            st.text(PRINTABLE, min_size=1, max_size=PEER_ID_CHARS_MAX).map(PeerId),
+            ADDRESSES,
+        ),
+        COUNTERS,
+    ),
+    max_size=ENTRIES_MAX,
+).map(tuple)
+FRAGMENTS = st.lists(
+    st.builds(
+        Fragment,
+        st.integers(0, FRAGMENTS_MAX - 1),
+        COUNTERS,
+        st.sampled_from(Encoding),
+        st.floats(0, 1e300),
+        st.binary(max_size=64),
+    ),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda f: f.index,
+).map(tuple)
+MESSAGES = st.one_of(
+    st.builds(Model, FRAGMENTS, st.booleans()),
+    st.builds(Shuffle, ADDRESSES, ENTRIES),
+    st.builds(ShuffleReply, ADDRESSES, ENTRIES),
+    st.just(Leave()),
+    st.builds(Refuse, st.text(PRINTABLE, min_size=1, max_size=REASON_CHARS_MAX)),
+)
+VECTORS = hnp.arrays(
+    np.float32, st.integers(0, 40), elements=st.floats(-1e6, 1e6, width=32, allow_nan=False)
+)
+
+
+@given(MESSAGES)
+def test_every_message_survives_the_wire(message: Message):
+    assert decode(encode(message, DIGEST), DIGEST) == message
+
+
+@given(VECTORS, st.sampled_from(Encoding), st.integers(0, COUNTER_MAX), st.integers(0, 2**32 - 1))
+def test_every_encoding_stays_within_its_error(values, encoding, age, seed):
+    fragment = pack(values, 3, age, encoding, np.random.default_rng(seed))
+    received = decode(encode(Model((fragment,)), DIGEST), DIGEST)
+    assert isinstance(received, Model)
+    assert (received.fragments[0].index, received.fragments[0].age) == (3, age)
+    result = unpack(received.fragments[0], len(values))
+    assert result.dtype == np.float32
+    largest = np.abs(values).max(initial=0)
+    bound = {
+        Encoding.FLOAT32: np.zeros_like(values),
+        # Half a unit in the 11th bit, or half the smallest subnormal; beyond 65504, clipped.
+        Encoding.FLOAT16: np.maximum(np.abs(values) * 2.0**-11, 2.0**-25)
+        + np.maximum(np.abs(values) - 65504, 0),
+        # Less than one step; below 1e-37 a step is not worth its scale.
+        Encoding.INT8: np.full_like(values, largest / 127 * 1.0001 + 1e-35),
+    }[encoding]
+    assert (np.abs(result - values) <= bound).all()
+
+
+def test_a_mean_that_rounds_beyond_the_bound_is_no_fault():
+    values = np.array([np.nextafter(np.float32(PARAMETER_MAX), np.float32(np.inf)), -1e6], "f4")
+    for encoding in Encoding:
+        fragment = pack(values, 0, 0, encoding, np.random.default_rng(0))
+        assert np.abs(unpack(fragment, 2)).max() <= PARAMETER_MAX
+
+
+def test_int8_is_unbiased():
+    rng = np.random.default_rng(7)
+    values = rng.normal(size=200).astype(np.float32)
+    repeats = 4_000
+    total = np.zeros(200)
+    for _ in range(repeats):
+        total += unpack(pack(values, 0, 0, Encoding.INT8, rng), 200)
+    step = np.abs(values).max() / 127
+    # The error of one rounding has a deviation of at most step / 2.
+    assert np.abs(total / repeats - values).max() < 5 * step / 2 / np.sqrt(repeats)
+
+
+def test_int8_costs_a_quarter():
+    values = np.ones(10_000, np.float32)
+    sizes = {
+        e: len(encode(Model((pack(values, 0, 1, e, np.random.default_rng(0)),)), DIGEST))
+        for e in Encoding
+    }
+    assert sizes[Encoding.FLOAT32] < 40_060
+    assert sizes[Encoding.FLOAT16] < 20_060
+    assert sizes[Encoding.INT8] < 10_060
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bad"),
+    [
+        ("<f4", np.nan),
+        ("<f4", np.inf),
+        ("<f4", 1.1e6),
+        ("<f2", np.nan),
+        ("<f2", -np.inf),
+    ],
+)
+def test_values_that_are_not_numbers_of_a_model_are_refused(dtype, bad):
+    encoding = Encoding.FLOAT32 if dtype == "<f4" else Encoding.FLOAT16
+    data = np.array([0, bad, 0], dtype).tobytes()
+    with pytest.raises(RemoteError, match="not finite or too large"):
+        unpack(Fragment(0, 0, encoding, 1.0, data), 3)
+
+
+def test_an_oversize_scale_is_refused():
+    with pytest.raises(RemoteError, match="scale"):
+        unpack(Fragment(0, 0, Encoding.INT8, 7875.0, b"\x01"), 1)
+
+
+def test_a_fragment_of_another_size_is_refused():
+    with pytest.raises(RemoteError, match="has 8 bytes, expected 12"):
+        unpack(Fragment(0, 0, Encoding.FLOAT32, 1.0, bytes(8)), 3)
+
+
+def frame(*fields: object, kind: int = 1, version: object = 1, digest: object = DIGEST) -> bytes:
+    return bytes(msgpack.packb([version, kind, digest, *fields]))
+
+
+def fragment(**changes: object) -> list[object]:
+    base = {"index": 0, "age": 0, "encoding": 0, "scale": 1.0, "data": b""} | changes
+    return list(base.values())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"",
+        b"\xc1",
+        frame() + b"\x00",
+        msgpack.packb({}),
+        msgpack.packb(7),
+        msgpack.packb([1, 1]),
+        frame(kind=4, digest="8 bytes!"),
+        frame(kind=4, digest=b"short"),
+        frame(kind=-1),
+        frame(kind=9),
+        frame(1, kind=4),
+        frame([], False),
+        frame([fragment()], 1),
+        frame([fragment(), fragment()], False),
+        frame([fragment(index=-1)], False),
+        frame([fragment(index=FRAGMENTS_MAX)], False),
+        frame([fragment(index=True)], False),
+        frame([fragment(age=-1)], False),
+        frame([fragment(age=COUNTER_MAX + 1)], False),
+        frame([fragment(age=0.5)], False),
+        frame([fragment(encoding=3)], False),
+        frame([fragment(scale=1)], False),
+        frame([fragment(scale=-1.0)], False),
+        frame([fragment(scale=float("nan"))], False),
+        frame([fragment(scale=float("inf"))], False),
+        frame([fragment(data="text")], False),
+        frame([fragment()[:4]], False),
+        frame([fragment(index=i % 256) for i in range(257)], False),
+        frame([""], [], kind=2),
+        frame(["ä"], [], kind=2),
+        frame(["\x1b[2J"], [], kind=2),
+        frame(["x" * (ADDRESS_CHARS_MAX + 1)], [], kind=2),
+        frame(["x"] * (ADDRESSES_MAX + 1), [], kind=2),
+        frame([b"/ip4"], [], kind=3),
+        frame([], [["p", [], 0]] * (ENTRIES_MAX + 1), kind=3),
+        frame([], [["p" * (PEER_ID_CHARS_MAX + 1), [], 0]], kind=3),
+        frame([], [["p", [], -1]], kind=3),
+        frame([], [["p", []]], kind=3),
+        frame("x" * (REASON_CHARS_MAX + 1), kind=5),
+        frame("two\nlines", kind=5),
+        b"\x94\x01\x05\xc4\x08" + DIGEST + b"\xa2\xff\xfe",  # text that is not UTF-8
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdf\xff\xff\xff\xff",
+        b"\xc6\xff\xff\xff\xff",
+        b"\xdb\xff\xff\xff\xff",
+        b"\xc9\xff\xff\xff\xff\x01",
+        b"\x91" * 100_000,
+        b"\xd6\xff\x00\x00\x00\x00",  # a timestamp
+    ],
+)
+def test_what_is_not_exactly_one_message_is_a_remote_error(bad):
+    with pytest.raises(RemoteError) as caught:
+        decode(bytes(bad), DIGEST)
+    assert type(caught.value) is RemoteError
+
+
+def test_a_frame_longer_than_agreed_is_refused_unread():
+    with pytest.raises(RemoteError, match="bytes where 100 are the most"):
+        decode(bytes(101), DIGEST, 100)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        frame(kind=4, digest=b"another!"),
+        frame(kind=4, version=2),
+        frame(*range(9), kind=77, version=2),  # whatever another version puts after the header
+    ],
+)
+def test_another_fingerprint_or_version_is_a_mismatch(foreign):
+    with pytest.raises(MismatchError):
+        decode(foreign, DIGEST)
+
+
+def test_a_refusal_is_read_whatever_its_fingerprint():
+    refusal = frame("why", kind=5, version=2, digest=b"another!")
+    assert decode(refusal, DIGEST) == Refuse("why")
+
+
+def test_the_longest_honest_frames_fit():
+    many = PeerConfig(fragments=256, fragments_per_push=256)
+    model = LocalModel(many, np.ones(1_000, np.float32), np.full(256, 2**40))
+    message = model.message(b"", "p", 0, range(256), answer=True)
+    assert len(encode(message, DIGEST)) <= frame_bytes_max(1_000)
+    entry = Entry(
+        Contact(PeerId("p" * PEER_ID_CHARS_MAX), ("a" * ADDRESS_CHARS_MAX,) * ADDRESSES_MAX), 2**62
+    )
+    shuffle = Shuffle(entry.contact.addresses, (entry,) * ENTRIES_MAX)
+    assert len(encode(shuffle, DIGEST)) <= frame_bytes_max(1)
+
+
+# Fuzzing
+
+MUTANTS = 100_000
+BOMBS = (
+    b"\xdd\xff\xff\xff\xff",  # arrays, maps, bytes, texts and extensions of 2^32 - 1
+    b"\xdf\xff\xff\xff\xff",
+    b"\xc6\xff\xff\xff\xff",
+    b"\xdb\xff\xff\xff\xff",
+    b"\xc9\xff\xff\xff\xff\x05",
+    b"\xdc\xff\xff",
+    b"\xdc\x01\x00" * 40,  # arrays of 256 within each other
+    b"\x91" * 300,
+    b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff",  # the largest and the smallest integer
+    b"\xd3\x80\x00\x00\x00\x00\x00\x00\x00",
+    b"\xcb" + struct.pack(">d", float("nan")),
+    b"\xcb" + struct.pack(">d", float("inf")),
+    b"\xca" + struct.pack(">f", float("-inf")),
+    b"\xa2\xff\xfe",
+    "\xa4Ω≈".encode(),
+    b"\xc0",
+    b"\xc2",
+    b"\xc3",
+    b"\x80",
+    b"\x90",
+    b"\xc4\x00",
+)
+
+
+def seeds() -> list[bytes]:
+    rng = np.random.default_rng(5)
+    model = LocalModel(PeerConfig(), rng.normal(size=64).astype(np.float32), None)
+    entries = tuple(
+        Entry(Contact(PeerId(f"12D3KooW{i:044d}"), (f"/ip4/10.0.0.{i}/tcp/4001",)), i)
+        for i in range(8)
+    )
+    frames = [
+        encode(m, DIGEST)
+        for m in (
+            model.message(b"", "p", 0, range(4), answer=True),
+            Shuffle(("/ip4/10.0.0.1/tcp/4001",), entries),
+            ShuffleReply((), entries[:3]),
+            Leave(),
+            Refuse("it has protocol 1, features f, model m"),
+        )
+    ]
+    for encoding in (Encoding.FLOAT16, Encoding.INT8):
+        part = pack(model.own(0), 0, 9, encoding, rng)
+        frames.append(encode(Model((part,)), DIGEST))
+    return frames
+
+
+def mutants(count: int):
+    """Frames with flipped bits, cut, spliced with each other, or with bombs put in."""
+    rng = np.random.default_rng(20)
+    frames = seeds()
+    draws = rng.integers(0, 2**31, size=(count, 6)).tolist()
+    for kind, a, b, c, d, e in draws:
+        base = frames[a % len(frames)]
+        at = b % len(base)
+        match kind % 5:
+            case 0:
+                mutant = bytearray(base)
+                for place in (b, c, d)[: 1 + e % 3]:
+                    mutant[place % len(base)] ^= 1 << (e >> 4) % 8
+                yield bytes(mutant)
+            case 1:
+                yield base[:at]
+            case 2:
+                other = frames[c % len(frames)]
+                yield base[:at] + other[d % len(other) :]
+            case 3:
+                # In place of one to eight bytes, so that it often stands where a value stood.
+                yield base[:at] + BOMBS[c % len(BOMBS)] + base[at + 1 + d % 8 :]
+            case _:
+                mutant = bytearray(base)
+                mutant[at] = c % 256
+                yield bytes(mutant)
+
+
+def test_100_000_mutants_give_a_message_or_one_remote_error_in_bounded_memory():
+    model = LocalModel(PeerConfig(), np.zeros(64, np.float32), None)
+    outcomes: Counter[str] = Counter()
+    worst = 0.0
+    tracemalloc.start()
+    try:
+        for mutant in mutants(MUTANTS):
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            try:
+                message = decode(mutant, DIGEST)
+                if isinstance(message, Model):
+                    values = model.read(message.fragments)
+                    assert all(np.isfinite(v).all() for v, _ in values.values())
+                outcomes[type(message).__name__] += 1
+            except RemoteError as error:
+                outcomes[type(error).__name__] += 1
+            peak = tracemalloc.get_traced_memory()[1] - before
+            worst = max(worst, peak - 72 * len(mutant))
+    finally:
+        tracemalloc.stop()
+    assert sum(outcomes.values()) == MUTANTS
+    # Mutants reach every branch: they pass as each kind of message and fail in each way.
+    assert set(outcomes) == {
+        "Model", "Shuffle", "ShuffleReply", "Leave", "Refuse", "RemoteError", "MismatchError",
+    }  # fmt: skip
+    assert outcomes["RemoteError"] > MUTANTS / 4
+    # An empty list costs 56 bytes and a place of 8 for one byte on the wire; besides, an array of
+    # 256 is allocated when its header is read, and our deepest bomb nests 40 of them.
+    assert worst < 200_000
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b"\xdc\x01\x00" * 100_000,  # as deep as msgpack goes, an array of 256 at every level
+        b"\xdc\x01\x00" + (b"\xdc\x01\x00" + b"\x90" * 256) * 255,
+        frame([fragment(data=bytes(200_000))], False),
+    ],
+)
+def test_the_worst_frames_stay_in_bounded_memory(bomb):
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(RemoteError):
+            decode(bomb, DIGEST)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 72 * len(bomb) + 3_000_000

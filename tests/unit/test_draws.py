@@ -1,0 +1,50 @@
+"""Randomness as a function: fixed for ever, uniform, and independent by purpose."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gossip.draws import Purpose, choose, draw, fraction, generator
+
+
+def test_draws_are_the_same_on_every_machine():
+    assert draw(b"seed", "peer", 7, Purpose.TOKEN) == 9456218175382665619
+    assert fraction(b"seed", "peer", 7, Purpose.TOKEN) == (9456218175382665619 >> 11) * 2.0**-53
+    assert choose("abcdef", 3, b"seed", "peer", 7, Purpose.NEIGHBOUR) == ["f", "d", "c"]
+    assert generator(b"seed", "peer", 7, Purpose.ROWS).integers(1_000) == 360
+
+
+def test_every_argument_matters():
+    base = draw(b"s", "p", 1, Purpose.TOKEN, 0)
+    others = {
+        draw(b"t", "p", 1, Purpose.TOKEN, 0),
+        draw(b"s", "q", 1, Purpose.TOKEN, 0),
+        draw(b"s", "p", 2, Purpose.TOKEN, 0),
+        draw(b"s", "p", 1, Purpose.JOIN, 0),
+        draw(b"s", "p", 1, Purpose.TOKEN, 1),
+    }
+    assert len({base, *others}) == 6
+    assert len({p.value for p in Purpose}) == len(Purpose)
+
+
+def test_fractions_are_uniform():
+    values = [fraction(b"s", "p", i, Purpose.WORLD) for i in range(4_000)]
+    assert min(values) >= 0
+    assert max(values) < 1
+    counts = np.histogram(values, bins=20, range=(0, 1))[0]
+    assert ((counts - 200) ** 2 / 200).sum() < 43.8  # 0.1 % of a chi-square of 19 degrees
+
+
+def test_choices_are_uniform():
+    counts = np.zeros(6)
+    for i in range(3_000):
+        for item in choose(range(6), 2, b"s", "p", i, Purpose.WORLD):
+            counts[item] += 1
+    assert ((counts - 1_000) ** 2 / 1_000).sum() < 20.5  # 0.1 % of a chi-square of 5 degrees
+
+
+@given(st.lists(st.integers(), unique=True, max_size=20), st.integers(0, 25), st.integers())
+def test_choices_are_distinct_items(items, count, cycle):
+    chosen = choose(items, count, b"s", "p", cycle, Purpose.WORLD)
+    assert len(chosen) == len(set(chosen)) == min(count, len(items))
+    assert set(chosen) <= set(items)
