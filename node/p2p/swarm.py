@@ -97,6 +97,8 @@ class HardenedSwarm(Swarm):
         self._hardening = hardening
         self._hooks = hooks
         self.set_stream_handler(hooks.stream)
+        # Upstream's only listener here keeps a record of every peer that was ever connected.
+        self.notifees.clear()
         if hardening.no_auto_connector:
             # #11: upstream dials every peer it knows until a watermark, which undoes a partial
             # view of the mesh; a watermark of zero does not stop the attempt at start.

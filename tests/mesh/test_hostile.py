@@ -29,7 +29,7 @@ from tests.mesh.hosts import (
 )
 
 Attack = Callable[[Yamux], Awaitable[None]]
-SHORT = with_limits(new_stream_s=0.2, dial_s=0.3, request_s=0.2, bandwidth_bytes_s=2**20)
+SHORT = with_limits(new_stream_s=0.5, dial_s=0.5, request_s=0.5, bandwidth_bytes_s=2**20)
 
 
 async def stay_silent(muxed: Yamux) -> None:
