@@ -1,0 +1,268 @@
+"""How the demo runs: six gateways meet, learn, are attacked, lose one of them, and get it back.
+
+    0 s           quiet traffic           18 s     traffic with attacks       83 s   settle   93 s
+    ├─ everybody joins, learns, calibrates ─┼─────── kill ── return ───────────┼───────────────┤
+
+The one that is killed is the one that all others joined by: it has no authority to take along.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from gossip.errors import LocalError
+from node.status import Status
+from scenarios.demo.feeds import Feed
+from scenarios.demo.fleet import BUDGET, CYCLE_S, Member, fleet
+from scenarios.demo.marks import Marks, mark, saved_watch
+
+QUIET_S = 18.0
+BUSY_S = 65.0
+SETTLE_S = 10.0
+KILL_S = QUIET_S + 0.62 * BUSY_S
+RETURN_S = KILL_S + 10.0
+END_S = QUIET_S + BUSY_S + SETTLE_S
+FEED_EVERY_S = 0.25
+LOOK_EVERY_S = 1.0
+MARK_EVERY = 3  # looks
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What was seen at one look.
+
+    Args:
+        at_s: since the first line was logged.
+        statuses: by gateway; those that answered.
+        marks: by gateway; empty at looks where nobody was judged.
+    """
+
+    at_s: float
+    statuses: dict[str, Status]
+    marks: dict[str, Marks]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something the demo promises: whether it held, and the evidence."""
+
+    promise: str
+    held: bool
+    evidence: str
+
+
+@dataclass(slots=True)
+class Course:
+    """The whole run.
+
+    Args:
+        feeds: the gateways.
+        moments: in order of time.
+        pieces: by gateway, the lines that its sensor logged in each cycle; what the control gets.
+        final: marks of the models saved when everybody had stopped.
+        checks: what was promised.
+        events: what happened when, for people.
+        victim: the gateway that was killed.
+    """
+
+    feeds: list[Feed]
+    moments: list[Moment] = field(default_factory=list)
+    pieces: dict[str, list[list[bytes]]] = field(default_factory=dict)
+    final: dict[str, Marks] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+    events: list[tuple[float, str]] = field(default_factory=list)
+    victim: str = ""
+
+
+@dataclass(slots=True)
+class _Killing:
+    """Evidence around the killing."""
+
+    before: Status | None = None
+    others_before: dict[str, Status] = field(default_factory=dict)
+    others_after: dict[str, Status] = field(default_factory=dict)
+
+
+async def play(
+    feeds: list[Feed],
+    folder: Path,
+    look: Callable[[Moment], None],
+    say: Callable[[float, str], None],
+) -> Course:
+    """Run it all.
+
+    Args:
+        feeds: the gateways, the first of which the others join by.
+        folder: new; for their logs and states.
+        look: told every second what was seen.
+        say: told what happens, with the time since the first line was logged.
+
+    Raises:
+        LocalError: a node did not start.
+    """
+    course = Course(feeds, victim=feeds[0].plan.name)
+    killing = _Killing()
+
+    def event(at_s: float, text: str) -> None:
+        course.events.append((at_s, text))
+        say(at_s, text)
+
+    async with fleet(feeds, folder) as members:
+        await _start_all(members, event)
+        begin = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_feed_all, members, course, begin)
+            nursery.start_soon(_look_at_all, members, course, begin, look)
+            await trio.sleep_until(begin + KILL_S)
+            await _kill_and_return(members, killing, begin, event)
+            await trio.sleep_until(begin + END_S)
+            nursery.cancel_scope.cancel()
+        last = {m.name: found for m in members if (found := await m.ask()) is not None}
+        event(END_S, "all gateways are asked to stop")
+        async with trio.open_nursery() as nursery:
+            for member in members:
+                nursery.start_soon(member.stop)
+        for member in members:
+            if (marks := _marks(member)) is not None:
+                course.final[member.name] = marks
+        course.checks = _checks(course, members, last, killing)
+    return course
+
+
+async def _start_all(members: list[Member], event: Callable[[float, str], None]) -> None:
+    """Start the first, then all others by its address."""
+    first, *others = members
+    event(0.0, f"{first.name} starts; the others will join by its address")
+    await first.start(None)
+    found = await first.answers()
+    bootstrap = f"{found.addresses[0]}/p2p/{found.peer}"
+    for member in others:
+        await member.start(bootstrap)
+    for member in others:
+        await member.answers()
+    event(0.0, f"{len(members)} gateways run; their sensors begin to log")
+
+
+async def _feed_all(members: list[Member], course: Course, begin: float) -> None:
+    """Have every sensor log its lines when their time comes, compressed to the demo's length."""
+    queues = {
+        m.name: iter([
+            *((QUIET_S * place, line) for place, line in m.feed.quiet),
+            *((QUIET_S + BUSY_S * place, line) for place, line in m.feed.busy),
+            (float("inf"), b""),
+        ])
+        for m in members
+    }  # fmt: skip
+    upcoming = {name: next(queue) for name, queue in queues.items()}
+    cycles = int(END_S / CYCLE_S)
+    course.pieces = {m.name: [[] for _ in range(cycles + 1)] for m in members}
+    while True:
+        now_s = trio.current_time() - begin
+        for member in members:
+            due = []
+            while upcoming[member.name][0] <= now_s:
+                due.append(upcoming[member.name][1])
+                upcoming[member.name] = next(queues[member.name])
+            member.append(due)
+            course.pieces[member.name][min(int(now_s / CYCLE_S), cycles)] += due
+        await trio.sleep(FEED_EVERY_S)
+
+
+async def _look_at_all(
+    members: list[Member], course: Course, begin: float, look: Callable[[Moment], None]
+) -> None:
+    number = 0
+    while True:
+        async with trio.open_nursery() as nursery:
+            for member in members:
+                if not member.down:
+                    nursery.start_soon(member.ask)
+        marks: dict[str, Marks] = {}
+        if number % MARK_EVERY == 0:
+            for member in members:
+                found = await trio.to_thread.run_sync(_marks, member)
+                if found is not None:
+                    marks[member.name] = found
+        statuses = {m.name: m.status for m in members if m.status is not None}
+        moment = Moment(trio.current_time() - begin, statuses, marks)
+        course.moments.append(moment)
+        look(moment)
+        number += 1
+        await trio.sleep(LOOK_EVERY_S)
+
+
+def _marks(member: Member) -> Marks | None:
+    watch = saved_watch(member.state_dir, BUDGET)
+    return None if watch is None else mark(watch, member.feed)
+
+
+async def _kill_and_return(
+    members: list[Member],
+    killing: _Killing,
+    begin: float,
+    event: Callable[[float, str], None],
+) -> None:
+    victim, *others = members
+    killing.before = await victim.ask()
+    killing.others_before = {m.name: s for m in others if (s := await m.ask()) is not None}
+    await victim.kill()
+    event(KILL_S, f"{victim.name} is killed without warning (kill -9)")
+    await trio.sleep_until(begin + RETURN_S)
+    killing.others_after = {m.name: s for m in others if (s := await m.ask()) is not None}
+    merged = sum(s.mesh.merges for s in killing.others_after.values()) - sum(
+        s.mesh.merges for s in killing.others_before.values()
+    )
+    event(RETURN_S, f"the others merged {merged} models meanwhile; {victim.name} starts again")
+    await victim.start(None)  # it has to find the mesh by the peers that it remembers
+    try:
+        await victim.answers()
+    except LocalError as error:
+        event(RETURN_S, str(error))
+
+
+def _checks(
+    course: Course, members: list[Member], last: dict[str, Status], killing: _Killing
+) -> list[Check]:
+    """What the demo promises, from what the nodes themselves said."""
+    checks = []
+    for member in members:
+        found = last.get(member.name)
+        connected = 0 if found is None else len(found.mesh.peers)
+        merges = 0 if found is None else found.mesh.merges
+        state = "no answer" if found is None else found.detector.state
+        checks += [
+            Check(f"{member.name} joined", connected > 0, f"knows {connected} peers"),
+            Check(f"{member.name} exchanged", merges > 0, f"merged {merges} models"),
+            Check(f"{member.name} calibrated", state == "watching", f"state {state}"),
+        ]
+    before, after = killing.before, last.get(course.victim)
+    survivors = [
+        name
+        for name, status in killing.others_after.items()
+        if name in killing.others_before
+        and status.mesh.cycle > killing.others_before[name].mesh.cycle
+        and status.mesh.merges > killing.others_before[name].mesh.merges
+    ]
+    checks.append(
+        Check(
+            f"the mesh carried on without {course.victim}",
+            len(survivors) == len(members) - 1,
+            f"{len(survivors)} of {len(members) - 1} went on to train and merge",
+        )
+    )
+    back = (
+        before is not None
+        and after is not None
+        and after.peer == before.peer
+        and after.mesh.cycle > before.mesh.cycle
+        and after.mesh.merges > 0
+    )
+    evidence = [
+        *([] if before is None else [f"cycle {before.mesh.cycle} when killed"]),
+        *([] if after is None else [f"{after.mesh.cycle} at the end"]),
+        *([] if after is None else [f"{after.mesh.merges} models merged since its return"]),
+    ]
+    checks.append(Check(f"{course.victim} came back as itself", back, ", ".join(evidence)))
+    return checks

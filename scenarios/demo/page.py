@@ -1,0 +1,131 @@
+"""The demo's report: one HTML file that needs nothing else."""
+
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from gossip.errors import StateError
+from node.condition import software
+from node.status_view import bytes_text
+from scenarios.demo import plots
+from scenarios.demo.course import Course
+from scenarios.demo.fleet import BUDGET
+from scenarios.demo.marks import Marks, Share
+from scenarios.demo.screen import share
+
+
+def write_page(path: Path, course: Course, controls: dict[str, list[Marks]], seed: int) -> Path:
+    """Write the report, whole or not at all.
+
+    Raises:
+        StateError: the disk refused it.
+    """
+    template = resources.files("scenarios.demo").joinpath("page.html").read_text("utf-8")
+    text = Template(template).substitute(_parts(course, controls, seed))
+    temporary = path.with_suffix(".tmp")
+    try:
+        temporary.write_text(text, "utf-8")
+        temporary.rename(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StateError(f"{path}: cannot be written ({error.strerror})") from error
+    return path
+
+
+def _parts(course: Course, controls: dict[str, list[Marks]], seed: int) -> dict[str, str]:
+    held = sum(check.held for check in course.checks)
+    whole = held == len(course.checks)
+    labelled = sum(feed.plan.labels for feed in course.feeds)
+    final = {name: marks[-1] for name, marks in controls.items()}
+    return {
+        "verdict": f"{held} of {len(course.checks)} promises held",
+        "verdict_class": "good" if whole else "bad",
+        "labelled": f"{labelled} of them",
+        "victim": escape(course.victim),
+        "budget": share(BUDGET),
+        "seed": str(seed),
+        "software": escape(software()),
+        "events": "".join(f"<li>{at_s:.0f} s: {escape(text)}</li>" for at_s, text in course.events),
+        "attacks": _attacks(course, final),
+        "alarms": _alarms(course, final),
+        "bytes": _bytes(course),
+        "checks": _checks(course),
+        "learning": plots.learning(course, controls),
+        "false_alarms": plots.false_alarms(course),
+        "maps": plots.maps(course),
+        "traffic": plots.traffic(course),
+    }
+
+
+def _table(headings: list[str], rows: list[list[str]], left: int) -> str:
+    """A table whose first `left` columns hold words and the others numbers. Cells are HTML."""
+
+    def row(tag: str, cells: list[str]) -> str:
+        marked = (
+            f"<{tag}>{cell}</{tag}>" if i < left else f'<{tag} class="n">{cell}</{tag}>'
+            for i, cell in enumerate(cells)
+        )
+        return f"<tr>{''.join(marked)}</tr>"
+
+    body = "".join(row("td", cells) for cells in rows)
+    return f"<table><thead>{row('th', headings)}</thead><tbody>{body}</tbody></table>"
+
+
+def _attacks(course: Course, controls: dict[str, Marks]) -> str:
+    headings = ["gateway", "labels", "family", "flows", "found alone", "found in the mesh",
+                "named alone", "named in the mesh"]  # fmt: skip
+    rows = []
+    for feed in course.feeds:
+        name = feed.plan.name
+        alone = controls[name].families()
+        mesh = course.final[name].families() if name in course.final else {}
+        for family in sorted({**alone, **mesh}):
+            one, other = alone.get(family), mesh.get(family)
+            either = one or other
+            count = 0 if either is None else either.rows
+            labels = "yes" if feed.plan.labels else "none"
+            cells = [escape(name), labels, escape(family), str(count)]
+            rows.append([*cells, _found(one), _found(other), _named(one), _named(other)])
+    return _table(headings, rows, 3)
+
+
+def _found(one: Share | None) -> str:
+    return share(None if one is None else one.found)
+
+
+def _named(one: Share | None) -> str:
+    return share(None if one is None else one.named)
+
+
+def _alarms(course: Course, controls: dict[str, Marks]) -> str:
+    rows = []
+    for feed in course.feeds:
+        name = feed.plan.name
+        mesh = course.final.get(name)
+        rows.append([
+            escape(name),
+            str(len(feed.benign)),
+            share(controls[name].false_alarms),
+            share(None if mesh is None else mesh.false_alarms),
+        ])  # fmt: skip
+    return _table(["gateway", "flows", "alone", "in the mesh"], rows, 1)
+
+
+def _bytes(course: Course) -> str:
+    statuses = course.moments[-1].statuses
+    rows = [
+        [escape(name), str(s.mesh.cycle), str(s.mesh.merges), bytes_text(s.mesh.bytes_out),
+         bytes_text(s.mesh.bytes_in)]
+        for name, s in statuses.items()
+    ]  # fmt: skip
+    return _table(["gateway", "cycles", "models merged", "sent", "received"], rows, 1)
+
+
+def _checks(course: Course) -> str:
+    words = {True: '<span class="good">yes</span>', False: '<span class="bad">NO</span>'}
+    rows = [
+        [escape(check.promise), words[check.held], escape(check.evidence)]
+        for check in course.checks
+    ]
+    return _table(["promise", "held", "evidence"], rows, 3)

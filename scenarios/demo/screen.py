@@ -1,0 +1,179 @@
+"""The demo in a terminal: a live table while it runs, plain lines where there is no terminal."""
+
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from node.status_view import bytes_text
+from scenarios.demo.course import END_S, Check, Course, Moment
+from scenarios.demo.feeds import Feed
+from scenarios.demo.marks import Marks, Share
+
+EVENTS_SHOWN = 5
+PLAIN_EVERY_S = 10.0
+
+
+def share(value: float | None) -> str:
+    """A share in [0, 1] as per cent, or a dash."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+class Screen:
+    """Use as a context manager around the run."""
+
+    def __init__(self, console: Console, feeds: list[Feed]) -> None:
+        self._console = console
+        self._feeds = feeds
+        self._marks: dict[str, Marks] = {}
+        self._said: list[str] = []
+        self._plain_at_s = 0.0
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(40), TextColumn("{task.percentage:.0f} %"),
+            TimeElapsedColumn(),
+        )  # fmt: skip
+        self._task = self._bar.add_task("starting", total=END_S)
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        if self._console.is_terminal:
+            self._live.start()
+            self._live.update(self._picture(None))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the last picture's place to the results."""
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def say(self, at_s: float, text: str) -> None:
+        """Something happened."""
+        line = f"{at_s:5.0f} s  {text}"
+        self._said.append(line)
+        if not self._console.is_terminal:
+            self._console.print(line, highlight=False)
+
+    def working(self, text: str, done: float, total: float) -> None:
+        """Show how far work without gateways is."""
+        self._bar.update(self._task, description=text, completed=done, total=total)
+        if self._console.is_terminal:
+            self._live.update(self._picture(None))
+        elif done in {0, total}:
+            self._console.print(f"         {text}: {done:.0f} of {total:.0f}", highlight=False)
+
+    def look(self, moment: Moment) -> None:
+        """Show what was seen."""
+        self._marks.update(moment.marks)
+        self._bar.update(self._task, description="running", completed=moment.at_s, total=END_S)
+        if self._console.is_terminal:
+            self._live.update(self._picture(moment))
+        elif moment.at_s >= self._plain_at_s:
+            self._plain_at_s = moment.at_s + PLAIN_EVERY_S
+            found = moment.statuses.values()
+            self._console.print(
+                f"{moment.at_s:5.0f} s  {len(moment.statuses)} gateways up, "
+                f"{sum(s.detector.state == 'watching' for s in found)} watching, "
+                f"{sum(s.mesh.merges for s in found)} models merged, "
+                f"{sum(s.detector.flows_scored for s in found)} flows seen",
+                highlight=False,
+            )
+
+    def _picture(self, moment: Moment | None) -> Group:
+        table = Table(title="Six gateways, one mesh, no server", title_justify="left")
+        for heading in ("gateway", "sensor", "state"):
+            table.add_column(heading)
+        for heading in ("peers", "cycle", "merged", "flows", "alerts", "false alarms", "found",
+                        "named", "sent"):  # fmt: skip
+            table.add_column(heading, justify="right")
+        for feed in self._feeds:
+            table.add_row(*self._row(feed, moment))
+        return Group(table, self._bar, *self._said[-EVENTS_SHOWN:])
+
+    def _row(self, feed: Feed, moment: Moment | None) -> list[str]:
+        plan = feed.plan
+        sensor = plan.sensor + (" + labels" if plan.labels else "")
+        status = None if moment is None else moment.statuses.get(plan.name)
+        if status is None:
+            return [plan.name, sensor, "starting" if moment is None else "down", *["-"] * 9]
+        marks = self._marks.get(plan.name)
+        mean = None if marks is None else marks.mean
+        return [
+            plan.name,
+            sensor,
+            status.detector.state,
+            str(len(status.mesh.peers)),
+            str(status.mesh.cycle),
+            str(status.mesh.merges),
+            f"{status.detector.flows_scored:,}",
+            str(status.alerts.written + status.alerts.suppressed),
+            share(None if marks is None else marks.false_alarms),
+            share(None if mean is None else mean.found),
+            share(None if mean is None else mean.named),
+            bytes_text(status.mesh.bytes_out),
+        ]
+
+
+def results(console: Console, course: Course, controls: dict[str, Marks]) -> None:
+    """The tables at the end: each gateway alone against the same gateway in the mesh."""
+    alarms = Table(title="False alarms on benign flows kept back", title_justify="left")
+    for heading in ("gateway", "labels", "flows", "alone", "in the mesh"):
+        alarms.add_column(heading, justify="left" if heading in {"gateway", "labels"} else "right")
+    attacks = Table(title="Attack flows kept back: alone → in the mesh, in %", title_justify="left")
+    for heading in ("gateway", "family", "flows", "found", "rightly named"):
+        words = heading in {"gateway", "family"}
+        attacks.add_column(heading, justify="left" if words else "right", no_wrap=True)
+    for feed in course.feeds:
+        name = feed.plan.name
+        control, mesh = controls[name], course.final.get(name)
+        alarms.add_row(
+            name,
+            "yes" if feed.plan.labels else "none",
+            str(len(feed.benign)),
+            share(control.false_alarms),
+            share(None if mesh is None else mesh.false_alarms),
+        )
+        of_mesh = {} if mesh is None else mesh.families()
+        of_control = control.families()
+        for family in sorted({**of_control, **of_mesh}):
+            one, other = of_control.get(family), of_mesh.get(family)
+            rows = one or other
+            attacks.add_row(
+                name,
+                family,
+                str(0 if rows is None else rows.rows),
+                _change(_found(one), _found(other)),
+                _change(_named(one), _named(other)),
+            )
+        attacks.add_section()
+    console.print(alarms)
+    console.print(attacks)
+    console.print(_checked(course.checks))
+
+
+def _found(one: Share | None) -> float | None:
+    return None if one is None else one.found
+
+
+def _named(one: Share | None) -> float | None:
+    return None if one is None else one.named
+
+
+def _change(alone: float | None, mesh: float | None) -> str:
+    before, after = ("-" if v is None else f"{100 * v:.1f}" for v in (alone, mesh))
+    return f"{before:>5} → {after:>5}"
+
+
+def _checked(checks: list[Check]) -> Table:
+    table = Table(title="What was promised", title_justify="left")
+    for heading in ("promise", "held", "evidence"):
+        table.add_column(heading)
+    for check in checks:
+        table.add_row(
+            check.promise,
+            "[green]yes[/green]" if check.held else "[bold red]NO[/bold red]",
+            check.evidence,
+        )
+    return table
