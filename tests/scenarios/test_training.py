@@ -97,3 +97,35 @@ def test_momentum_is_carried_from_one_training_to_the_next():
     deltas = [event.delta[0] for event in rig.peer(1).events(Trained)]
     # Mean of rows is (1 + cycle) / 2, plus half of the move before.
     assert deltas == pytest.approx([1.0, 1.5 + 0.5, 2.0 + 1.0])
+
+
+def test_the_local_part_goes_on_from_where_it_was_and_never_travels():
+    def script(peer, event, now_us):
+        match event:
+            case Start() | TimerFired():
+                peer.cycle += 1
+                again = SetTimer(Timer.CYCLE, now_us + 50 * MS)
+                return [Train(peer.cycle, np.zeros(2, np.float32)), again]
+        return []
+
+    rig = Rig(2, script)
+    rig.world.run(130 * MS)
+    deltas = [event.delta for event in rig.peer(1).events(Trained)]
+    assert [delta.shape for delta in deltas] == [(2,)] * 3
+    # The fake learner moves all three numbers alike; the first two start from 0 each time.
+    assert rig.world.hosts[1].local.tolist() == pytest.approx([sum(d[0] for d in deltas)])
+
+
+def test_a_training_of_an_earlier_life_is_neither_done_nor_answered():
+    def script(peer, event, now_us):
+        if isinstance(event, Start):
+            return [Train(peer.life, np.zeros(2, np.float32))]
+        return []
+
+    back = (Change(10 * MS, 1, Deed.CRASH), Change(12 * MS, 1, Deed.RETURN_FRESH))
+    rig = Rig(2, script, train_ms=(90, 50), changes=back)
+    rig.world.run(200 * MS)
+    assert rig.peer(1).times(Trained) == [62]
+    gone = Rig(2, script, train_ms=(90, 50), changes=back[:1])
+    gone.world.run(200 * MS)
+    assert gone.rows.asked == [(0,)]
