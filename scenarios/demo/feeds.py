@@ -145,8 +145,10 @@ def _events(name: str, before: float | None = None) -> Iterator[_Event]:
         by = timedelta(seconds=before - last - 1.0)
         for number, raw in enumerate(raws):
             _move(raw, by, number)
+    at = 0.0
     for raw in raws:
-        yield _Event(raw, _moment(raw["timestamp"]), parser.parse(_line(raw)))
+        at = max(at, _moment(raw["timestamp"]))  # Suricata's threads overtake each other a little
+        yield _Event(raw, at, parser.parse(_line(raw)))
 
 
 def _move(raw: dict[str, object], by: timedelta, number: int) -> None:
