@@ -30,7 +30,7 @@ REFRESHED_SHARE = 0.1
 
 SHUFFLES_PER_SENDER_MAX = 4
 """Shuffles answered to one sender between two of our own: its periodic one, a probe, and retries
-of a join. An answer may be 300 times as long as the question, so it must not be free."""
+of a join. An answer may be 400 times as long as the question, so it must not be free."""
 
 ASKERS_MAX = 1_024
 """Senders counted between two of our own shuffles; further ones wait. A flash crowd larger than
