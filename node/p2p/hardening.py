@@ -100,10 +100,11 @@ def dial_deadline(seconds: float, *, enabled: bool) -> AbstractContextManager[ob
     return trio.fail_after(seconds if enabled else math.inf)
 
 
-def tame_logging() -> None:
-    """Upstream's lines say every failed dial and every scanner at ERROR; ours say what matters.
+def _tame_logging() -> None:
+    """Silence upstream, which says every failed dial and every scanner at ERROR.
 
-    Its connection module logs through the root logger, which sets up the whole program's logging
+    Called once, on import, so that a program's own choice, made later, stands. Upstream's
+    connection module logs through the root logger, which sets up the whole program's logging
     as a side effect; it is pointed at a logger of its own. With LIBP2P_DEBUG set, all is left to
     upstream.
     """
@@ -117,3 +118,6 @@ def tame_logging() -> None:
             logging.getLogger(name).setLevel(logging.NOTSET)
     own = logging.getLogger("libp2p.network.connection")
     swarm_connection.logging = own  # type: ignore[attr-defined,assignment]  # same methods, another logger
+
+
+_tame_logging()

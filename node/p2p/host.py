@@ -21,7 +21,7 @@ from node.p2p.bounds import BusyError, InFlight, Rate
 from node.p2p.dialling import Dialler
 from node.p2p.door import Door
 from node.p2p.exchange import Exchanges, Misbehaviour, StaleLinkError
-from node.p2p.hardening import Hardening, StreamHandler, guarded, tame_logging
+from node.p2p.hardening import Hardening, StreamHandler, guarded
 from node.p2p.identity import Identity
 from node.p2p.links import Link, Links
 from node.p2p.stats import Fault, Stats
@@ -129,7 +129,6 @@ class Libp2pTransport:
             ConfigError: a wrong address.
             NetworkError: an address that cannot be bound.
         """
-        tame_logging()
         listen = tuple(parse_address(text, listen=True) for text in self._settings.listen)
         announce = tuple(str(parse_address(text)) for text in self._settings.announce)
         self._listeners = await tcp.bind(listen)
@@ -159,7 +158,7 @@ class Libp2pTransport:
                 async with trio.open_nursery() as nursery:
                     for link in self._links.open():
                         link.closing = _CLOSED
-                        nursery.start_soon(self._part, link)
+                        nursery.start_soon(self._part, link, self._limits.leave_s)
                 self._work.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
             await self._closed.wait()
@@ -322,18 +321,14 @@ class Libp2pTransport:
 
     def _close(self, link: Link, reason: str) -> None:
         link.closing = reason
-        self._work.start_soon(self._part, link)
+        self._work.start_soon(self._part, link, self._limits.close_s)
 
-    async def _part(self, link: Link) -> None:
+    async def _part(self, link: Link, patience_s: float) -> None:
         async with trio.open_nursery() as nursery:
             if self._hardening.cut_stuck:
-                nursery.start_soon(self._cut_later, link)
+                nursery.start_soon(_cut_later, link, patience_s)
             await link.muxed.close()
             nursery.cancel_scope.cancel()
-
-    async def _cut_later(self, link: Link) -> None:
-        await trio.sleep(self._limits.close_s)
-        await link.muxed.cut()
 
     def _failed(self, error: Exception) -> None:
         self._stats.handler_errors += 1
@@ -352,6 +347,11 @@ class Libp2pTransport:
             await self._exchanges.answer(link, muxed_stream)
         except Misbehaviour as error:
             self._punish(link.peer, error.fault)
+
+
+async def _cut_later(link: Link, patience_s: float) -> None:
+    await trio.sleep(patience_s)
+    await link.muxed.cut()
 
 
 def open_transport(

@@ -20,6 +20,7 @@ class Limits:
         keepalive_s: silence after which a peer is asked for a sign of life (measured).
         keepalive_reply_s: how long it has to answer (measured).
         close_s: a polite good-bye; then the socket is cut (measured).
+        leave_s: the same when the whole node leaves, which may take 2 s in all (ours).
         rebuild_s: first pause before a dead host is built anew, doubling up to 32 times (ours).
         refuse_s: how long a peer that misbehaved is not let in (ours).
         frame_bytes_max: largest request and largest reply; 25 frames of the default model (ours).
@@ -45,6 +46,7 @@ class Limits:
     keepalive_s: float = 10.0
     keepalive_reply_s: float = 10.0
     close_s: float = 5.0
+    leave_s: float = 0.5
     rebuild_s: float = 0.25
     refuse_s: float = 60.0
     frame_bytes_max: int = 2**20

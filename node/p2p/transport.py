@@ -80,4 +80,4 @@ class Transport(Protocol):
         """Close every connection to `peer`; with `refuse`, keep it out for a while."""
 
     async def aclose(self) -> None:
-        """Say good-bye, then cut what does not answer. Takes at most `close_s` twice."""
+        """Say good-bye to all at once; cut those where that takes longer than `leave_s`."""

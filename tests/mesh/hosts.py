@@ -32,7 +32,7 @@ from node.p2p.yamux import YAMUX
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
 FRAME = os.urandom(39_300)
 PATIENCE_S = 10.0  # when a wait is given up for good; nothing that works comes near it
-LIMITS = Limits(rebuild_s=0.01, close_s=0.5)
+LIMITS = Limits(rebuild_s=0.01, close_s=0.5, leave_s=0.2)
 """The defaults, but for pauses that a test would only wait for."""
 
 

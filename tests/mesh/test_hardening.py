@@ -6,7 +6,10 @@ what makes most of their time.
 """
 
 import struct
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import trio
@@ -40,6 +43,7 @@ from tests.mesh.hosts import (
 )
 
 Scenario = Callable[[Hardening], Awaitable[bool]]
+ROOT = Path(__file__).parents[2]
 BRIEF_S = 1.5  # how long a promise that is not kept is waited for
 
 
@@ -324,7 +328,48 @@ def test_a_peer_that_stops_taking_is_dropped_after_a_write_times_out() -> None:
     trio.run(main)
 
 
+@pytest.mark.parametrize("leaving", [True, False])
+def test_a_good_bye_that_is_not_taken_is_cut_short(leaving: bool) -> None:
+    """Nobody holds the write lock, but the good-bye itself gets stuck."""
+
+    async def main() -> None:
+        limits = with_limits(
+            frame_write_s=3_600,
+            close_s=3_600 if leaving else 0.1,
+            leave_s=0.1 if leaving else 3_600,
+        )
+        async with make(limits=limits) as node, in_memory(node) as pair:
+            pair.ours.shut()
+            if leaving:
+                await node.aclose()
+            else:
+                await node.disconnect(pair.peer, "tidying up")
+            assert await closed(pair.muxed)
+
+    trio.run(main)
+
+
 def test_the_defaults_are_those_that_were_measured() -> None:
     assert (LIMITS.dial_s, LIMITS.new_stream_s, LIMITS.frame_write_s) == (10, 10, 20)
     assert (LIMITS.request_s, LIMITS.handler_s) == (30, 30)
     assert (LIMITS.keepalive_s, LIMITS.keepalive_reply_s) == (10, 10)
+
+
+def test_importing_the_transport_leaves_the_root_logger_alone() -> None:
+    """And upstream's lines are silent, also those that it writes through the root logger."""
+    program = (
+        "import logging, sys\n"
+        "from node.p2p import host, hardening\n"
+        "assert not logging.getLogger().handlers\n"
+        "logging.getLogger('libp2p.network.swarm').error('chatter')\n"
+        "hardening.swarm_connection.logging.warning('chatter')\n"
+        "assert not logging.getLogger().handlers\n"
+        "logging.basicConfig(stream=sys.stdout)\n"
+        "logging.getLogger('libp2p').setLevel(logging.INFO)\n"
+        "hardening.swarm_connection.logging.warning('wanted')\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout == "WARNING:libp2p.network.connection:wanted\n"
