@@ -70,7 +70,7 @@ class Driver:
 
     async def run(self, start: Start) -> None:
         """Live until `stop`; then say good-bye, within a second."""
-        self._transport.serve(self._on_frame)
+        self._transport.serve(self._on_frame, self._on_lost)
         async with trio.open_nursery() as nursery:
             self._handle(start, nursery)
             nursery.start_soon(self._end_loop_on_stop, nursery.cancel_scope)
@@ -102,6 +102,9 @@ class Driver:
     async def _on_frame(self, sender: PeerId, frame: bytes) -> bytes:
         self._offer(Received(sender, frame))
         return b""
+
+    def _on_lost(self, peer: PeerId, reason: str) -> None:
+        self._offer(PeerLost(peer, reason))
 
     def _offer(self, event: Event) -> None:
         try:

@@ -25,6 +25,7 @@ class Wire:
 
     def __init__(self):
         self.handlers = {}
+        self.lost = {}
         self.stuck = set()
         self.dead = set()
         self.delivered = defaultdict(int)
@@ -36,6 +37,7 @@ class FakeTransport:
 
     def serve(self, handler, lost=None):
         self.wire.handlers[self.me] = handler
+        self.wire.lost[self.me] = lost
 
     async def request(self, to, data):
         if to.peer in self.wire.stuck:
@@ -134,6 +136,21 @@ def test_a_dead_peer_is_lost_and_found_again_when_it_returns():
         wire.dead.clear()
 
     live(nodes[:2] + nodes[3:] + nodes[2:3], 10, script)
+
+
+def test_a_broken_connection_ends_a_peer_at_once():
+    wire = Wire()
+    nodes = [Node(wire, f"n{i}") for i in range(3)]
+
+    async def script():
+        await trio.sleep(20)
+        assert "n2" in {c.peer for c in nodes[0].peer.view}
+        wire.lost["n0"](PeerId("n2"), "no sign of life")
+        await wait_all_tasks_blocked()
+        assert "n2" not in {c.peer for c in nodes[0].peer.view}
+        assert nodes[0].count(Topic.PEER_LOST) == 1
+
+    live(nodes, 1, script)
 
 
 def test_slow_training_does_not_stretch_the_cycle():
