@@ -41,7 +41,8 @@ class Reports:
 
     Attributes:
         waiting_for: what was asked of whom while nobody is known; empty once somebody is.
-        trouble: why the latest of these attempts failed; empty where none has.
+        trouble: why the latest of these attempts failed, above all if somebody refused us: that
+            is said once and ignored from then on. Empty where none has failed.
     """
 
     def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
@@ -52,6 +53,7 @@ class Reports:
         self.loss: float | None = None
         self.waiting_for = ""
         self.trouble = ""
+        self._turned_away = False
         self._now_s = now_s
         self._lines = {topic: TokenBucket(LINES_PER_MINUTE) for topic in Topic}
         self._unsaid: Counter[Topic] = Counter()
@@ -60,19 +62,21 @@ class Reports:
         """Count and log one report."""
         self.counts[report.topic] += 1
         detail = printable(report.detail)
-        if self.waiting_for and report.topic in {Topic.PEER_LOST, Topic.REFUSED, Topic.REFUSED_BY}:
-            self.trouble = detail
         match report.topic:
             case Topic.TRAINED:
                 self.loss = report.value
             case Topic.JOINED:
                 self.waiting_for = self.trouble = ""
+                self._turned_away = False
             case Topic.ISOLATED:
                 self.waiting_for = detail
+            case Topic.PEER_LOST:
+                self.trouble = self.trouble if self._turned_away else detail
             case Topic.REFUSED:
                 _count(self.refused, detail)
             case Topic.REFUSED_BY:
                 _count(self.refused_by, detail)
+                self.trouble, self._turned_away = detail, True
             case Topic.SHED:
                 _count(self.shed, detail)
             case _:

@@ -98,6 +98,9 @@ def test_waiting_for_a_bootstrap_peer_says_for_whom_and_why(parts):
     assert found.state == "joining"
     assert "asked X" in found.detail
     assert "Connection refused" in found.detail
+    parts.reports.take(Report(Topic.REFUSED_BY, OTHER, "another schema"))
+    parts.reports.take(Report(Topic.PEER_LOST, OTHER, "did not answer"))
+    assert parts.document().detail.endswith("another schema")
     parts.driver.peer.view = (Contact(OTHER, ("/ip4/192.0.2.2/tcp/1",)),)
     parts.reports.take(Report(Topic.JOINED, OTHER))
     found = parts.document()
