@@ -84,7 +84,7 @@ def whole_file(path: Path) -> Iterator[TextIO]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part = path.with_name(f".{path.name}.part")
         try:
             with part.open("w", encoding="utf-8") as stream:
                 yield stream

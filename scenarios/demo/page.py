@@ -5,7 +5,6 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from gossip.errors import StateError
 from node.condition import software
 from node.status_view import bytes_text
 from scenarios.demo import plots
@@ -13,6 +12,7 @@ from scenarios.demo.course import Course
 from scenarios.demo.fleet import BUDGET
 from scenarios.demo.marks import Marks, Share
 from scenarios.demo.screen import share
+from scenarios.results import whole_file
 
 
 def write_page(path: Path, course: Course, controls: dict[str, list[Marks]], seed: int) -> Path:
@@ -23,13 +23,8 @@ def write_page(path: Path, course: Course, controls: dict[str, list[Marks]], see
     """
     template = resources.files("scenarios.demo").joinpath("page.html").read_text("utf-8")
     text = Template(template).substitute(_parts(course, controls, seed))
-    temporary = path.with_suffix(".tmp")
-    try:
-        temporary.write_text(text, "utf-8")
-        temporary.rename(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StateError(f"{path}: cannot be written ({error.strerror})") from error
+    with whole_file(path) as page:
+        page.write(text)
     return path
 
 
