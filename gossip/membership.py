@@ -76,6 +76,8 @@ class Membership:
         self._bootstrap = tuple(c for c in bootstrap if c.peer != self._me.peer)
         for contact in (*self._bootstrap, *earlier):
             self._samplers.meet(contact)
+            # Until it speaks to us it counts as one that failed: worth a try, but no neighbour.
+            self._samplers.fail(contact.peer)
 
     def remembered(self) -> tuple[Contact, ...]:
         """Everybody worth writing down before this peer stops."""

@@ -108,6 +108,17 @@ def test_a_partition_longer_than_any_memory_heals_through_the_bootstrap():
     assert all(reach(mesh.views(), p) == 8 for p in mesh.views())
 
 
+def test_who_has_not_spoken_in_this_life_is_tried_but_is_no_neighbour():
+    member = Membership(PeerConfig(), contact(9), b"seed")
+    member.remember((contact(0),), (contact(1), contact(2)))
+    tried = [t.peer for _ in range(30) for t, _ in member.begin_shuffle()]
+    assert set(tried) == {peer_id(0), peer_id(1), peer_id(2)}
+    assert len(member.view) == 0
+    assert member.neighbours(4, 0) == []
+    assert member.absorb_reply(peer_id(1), ShuffleReply((), ()))
+    assert member.neighbours(4, 0) == [contact(1)]
+
+
 def test_forgotten_peers_leave_the_bootstrap_to_probe():
     member = Membership(PeerConfig(probe_cycles=1), contact(1), b"seed")
     member.remember((contact(0),), (contact(2),))
