@@ -4,18 +4,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import structlog
 import trio
 from libp2p.abc import IRawConnection
 
 from gossip.contacts import PeerId
+from node.logs import get_logger
 from node.p2p.bounds import Refusals
 from node.p2p.limits import Limits
 from node.p2p.stats import HOSTILE, Fault, Stats
 from node.p2p.swarm import RefusedError
 from node.p2p.transport import Admission
 
-_log = structlog.get_logger("p2p")
+_log = get_logger("p2p")
 
 
 @dataclass(slots=True)

@@ -9,12 +9,12 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import structlog
 import trio
 from libp2p.abc import IMuxedStream, INetStream
 
 from gossip.contacts import ADDRESSES_MAX, Contact, PeerId
 from gossip.errors import ConfigError
+from node.logs import get_logger
 from node.p2p import tcp
 from node.p2p.addresses import parse_address
 from node.p2p.bounds import BusyError, InFlight, Rate
@@ -33,7 +33,7 @@ from node.p2p.yamux import StrictYamux
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-_log = structlog.get_logger("p2p")
+_log = get_logger("p2p")
 _CLOSED = "this node is leaving"
 
 

@@ -6,15 +6,15 @@ Identity, sockets and handlers are not the host's, so they stay.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import structlog
 import trio
 from libp2p.tools.anyio_service import background_trio_service
 
+from node.logs import get_logger
 from node.p2p.limits import Limits
 from node.p2p.stats import Stats
 from node.p2p.swarm import HardenedSwarm
 
-_log = structlog.get_logger("p2p")
+_log = get_logger("p2p")
 _DOUBLINGS_MAX = 5
 
 
