@@ -207,7 +207,8 @@ def test_a_private_mesh_takes_its_key_and_no_other(tmp_path):
     async def main():
         async with running(settings_for(tmp_path / "a", node__psk_file=right)) as a:
             bootstrap = [a.address]
-            make = partial(settings_for, node__bootstrap=bootstrap, mesh__join_retry_max="1 s")
+            more = {"mesh__join_retry_max": "1 s", "limits__dial_max": "500 ms"}
+            make = partial(settings_for, node__bootstrap=bootstrap, **more)
             async with (
                 running(make(tmp_path / "b", node__psk_file=right)) as b,
                 running(make(tmp_path / "c", node__psk_file=wrong)) as c,
