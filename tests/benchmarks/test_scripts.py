@@ -1,0 +1,62 @@
+"""Each benchmark, at its smallest: it runs, and says in JSON what it measured."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+
+QUICK = ("--repeats", "1", "--seconds", "0.001")
+SMALLEST: dict[str, tuple[str, ...]] = {
+    "codec": QUICK,
+    "cycle": (*QUICK, "--lines", "1500"),
+    "features": (*QUICK, "--lines", "1500"),
+    "merge": QUICK,
+    "mesh": ("--repeats", "1", "--nodes", "2", "--cycles", "1", "--idle-s", "0.3"),
+    "world": ("--repeats", "1", "--peers", "3", "--model", "lr", "--cycles", "1"),
+}
+
+
+def run(script: str, *options: str) -> str:
+    command = [sys.executable, f"benchmarks/{script}.py", *options]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def figures(document: dict[str, Any]) -> list[float]:
+    """The median of everything that was measured."""
+    cells = [cell for row in document["rows"] for cell in row.values()]
+    return [cell["median"] for cell in cells if isinstance(cell, dict)]
+
+
+def test_every_script_is_run_here() -> None:
+    # As `make bench` finds them.
+    assert {path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")} == set(SMALLEST)
+
+
+@pytest.mark.parametrize("script", SMALLEST)
+def test_a_script_says_what_it_measured_and_where(script: str) -> None:
+    document = json.loads(run(script, *SMALLEST[script], "--json"))
+    assert document["benchmark"] == script
+    assert {"date", "cores", "load", "hedgerow", "numpy", "torch"} <= set(document["conditions"])
+    assert document["options"]["repeats"] == 1
+    assert figures(document)
+    assert all(value >= 0.0 for value in figures(document))
+
+
+def test_people_get_a_table() -> None:
+    lines = run("codec", *QUICK).splitlines()
+    assert lines[0].startswith("codec: ")
+    assert [line.split()[0] for line in lines[2:5]] == ["float32", "float16", "int8"]
+
+
+def test_a_mesh_really_trains_and_exchanges() -> None:
+    document = json.loads(run("mesh", *SMALLEST["mesh"], "--json"))
+    found = {row["what"]: row["value"]["median"] for row in document["rows"]}
+    assert found["models merged, a node and cycle"] > 0
+    assert found["wire / payload"] > 1
+    assert found["idle: connections a node"] == 1
