@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a fault that the message explains, 2 wrong usage, 130 inte
 
 import gc
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,8 +49,13 @@ def _said_in_one_line() -> Iterator[None]:
             raise
         _fail(_first(expected))
     except BrokenPipeError:  # `hedgerow … | head`
-        sys.stderr.close()
+        _hush()
         sys.exit(1)
+
+
+def _hush() -> None:
+    """Standard output is gone; without this, Python would complain of it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:
@@ -158,9 +164,12 @@ def _run(bootstrap: tuple[str, ...], **flags: Any) -> None:
 
 
 def _say_how_to_join(started: Any) -> None:
-    click.echo(f"{started.name}: others can join by")
-    for address in started.addresses:
-        click.echo(f"  hedgerow join {address}/p2p/{started.peer}")
+    lines = [f"{started.name}: others can join by"]
+    lines += [f"  hedgerow join {address}/p2p/{started.peer}" for address in started.addresses]
+    try:
+        click.echo("\n".join(lines))
+    except BrokenPipeError:  # a node does not stop because nobody reads on
+        _hush()
 
 
 def _settings(

@@ -12,7 +12,7 @@
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -47,16 +47,13 @@ from node.p2p.transport import Transport, TransportSettings
 from node.reports import Reports
 from node.settings import Settings
 from node.store import Snapshot, Store
+from node.threads import off_the_loop
 from node.trainer import Trainer
 from node.watch import Watch
 
 _log = get_logger("node")
 
 SHAPE = DetectorShape(len(SCHEMA), len(FAMILIES))
-
-CLOSE_S = 0.25
-"""What a peer gets to take note that we close its connection. With the driver's farewell, the last
-training and the last save it has to fit into the two seconds in which a node ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +148,7 @@ class Gateway:
         self._learner = learner
         self._config = settings.mesh.peer_config()
         self._fingerprint = fingerprint_of(learner, self._config.fragments)
-        self._limits = replace(settings.limits.transport(), close_s=CLOSE_S)
+        self._limits = settings.limits.transport()
         longest = frame_bytes_max(learner.shared)
         if longest > self._limits.frame_bytes_max:
             raise ConfigError(
@@ -319,7 +316,8 @@ class Gateway:
 
     async def _train(self, action: Train) -> Trained:
         batches = self._watch.batches(action.cycle)
-        return await trio.to_thread.run_sync(self._trainer.train, action, batches)
+        # Left behind when the node stops: `_snapshot` saves what the last training left.
+        return await off_the_loop(partial(self._trainer.train, action, batches))
 
     def _after_training(self, peer: Peer) -> None:
         """Serve the new model, and have everything saved as it is now, in one piece."""

@@ -4,6 +4,7 @@ import base64
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from statistics import median_low
 from typing import Any
@@ -18,6 +19,7 @@ from node.sensors.lines import ReadStats
 from node.sensors.reading import GZIP_MAGIC, XZ_MAGIC, Kind, parser_for, read
 from node.sensors.rotation import Position
 from node.settings import SensorSettings
+from node.threads import off_the_loop
 
 POLL_S = 0.25  # alerts are minutes behind a flow's end anyway (sensors log when they time it out)
 POLL_BYTES = 1 << 17  # about 300 lines, 10 ms of work between two looks at the network
@@ -172,9 +174,9 @@ class Intake:
     async def _read_whole(self, take: Callable[[list[Flow]], None]) -> None:
         flows = read(self.settings.path, self._kind, self._parser)
         seen = 0
-        # Off the loop, for a packed file may hold much that is no flow. Abandoned when the node
-        # stops: what was read but not handed over is read again in the next life.
-        while batch := await _off_the_loop(flows):
+        # Off the loop, for a packed file may hold much that is no flow. What was read but not
+        # handed over when the node stops is read again in the next life.
+        while batch := await off_the_loop(partial(_batch, flows)):
             fresh = batch[max(0, self._skip - seen) :]  # the others came in an earlier life
             seen += len(batch)
             self._hand_over(fresh, take)
@@ -213,8 +215,5 @@ class Intake:
         _log.warning(event, path=str(self.settings.path), **more)
 
 
-async def _off_the_loop(flows: Iterator[Flow]) -> list[Flow]:
-    return await trio.to_thread.run_sync(
-        lambda: list(islice(flows, BATCH_FLOWS)),
-        abandon_on_cancel=True,  # type: ignore[call-arg]  # libp2p's stubs of trio are older
-    )
+def _batch(flows: Iterator[Flow]) -> list[Flow]:
+    return list(islice(flows, BATCH_FLOWS))

@@ -9,6 +9,7 @@ from typing import Any
 import trio
 
 from gossip.actions import Topic
+from gossip.learning.learner import Learner
 from node import status
 from node.gateway import Gateway, Started, new_learner
 from node.p2p.identity import load_or_create_identity
@@ -67,12 +68,12 @@ class Node:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Node]:
+async def running(settings: Settings, learner: Learner | None = None) -> AsyncIterator[Node]:
     """A node, from the state in its folder; at the end it stops politely."""
     store = Store.open(settings.node.state_dir)
     try:
         identity = load_or_create_identity(settings.node.state_dir / "identity")
-        gateway = Gateway(settings, identity, new_learner(), store)
+        gateway = Gateway(settings, identity, learner or new_learner(), store)
         listening = trio.Event()
         node = Node(settings, gateway, Started("", identity.peer, ()))
 

@@ -1,0 +1,119 @@
+"""How faults reach a person: one line, a code, and a traceback only for what is our mistake."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import click
+import pytest
+
+from gossip.errors import ConfigError, SensorError, StateError
+from node import cli
+from node.status import fetch
+from tests.node.processes import LOOPBACK, PATIENCE_S, ROOT
+
+FAULT = SensorError("eve.json holds no flow")
+
+
+def ended(error, capsys):
+    """Exit code and standard error of a command that raises this."""
+
+    @click.command()
+    def broken():
+        raise error
+
+    before = cli.cli
+    cli.cli = broken
+    try:
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+    finally:
+        cli.cli = before
+    return caught.value.code, capsys.readouterr().err.lstrip()  # click ends the line of "^C"
+
+
+@pytest.fixture(autouse=True)
+def arguments(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["hedgerow"])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FAULT,
+        BaseExceptionGroup("outer", [FAULT]),
+        BaseExceptionGroup("outer", [BaseExceptionGroup("inner", [FAULT])]),
+        BaseExceptionGroup("outer", [FAULT, StateError("second")]),
+    ],
+)
+def test_an_expected_fault_is_one_line_however_deep(error, capsys):
+    assert ended(error, capsys) == (1, "hedgerow: eve.json holds no flow\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        BaseExceptionGroup("outer", [KeyboardInterrupt()]),
+        BaseExceptionGroup(
+            "outer", [ConfigError("x"), BaseExceptionGroup("", [KeyboardInterrupt()])]
+        ),
+    ],
+)
+def test_an_interrupt_is_no_fault(error, capsys):
+    assert ended(error, capsys) == (130, "hedgerow: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "error", [BaseExceptionGroup("", [ZeroDivisionError()]), ZeroDivisionError()]
+)
+def test_a_mistake_of_ours_is_not_hidden(error, capsys):
+    with pytest.raises((ZeroDivisionError, BaseExceptionGroup)):
+        ended(error, capsys)
+
+
+def test_a_mistake_beside_a_fault_is_not_hidden(capsys):
+    with pytest.raises(BaseExceptionGroup):
+        ended(BaseExceptionGroup("", [FAULT, ZeroDivisionError()]), capsys)
+
+
+def test_flags_override_the_sensors_of_a_file(tmp_path):
+    path = tmp_path / "gateway.toml"
+    path.write_text('[[sensor]]\npath = "a.json"\n[[sensor]]\npath = "b.log"\nkind = "zeek"\n')
+    texts, repeated = ("state_dir", "name", "psk_file", "budget"), ("listen", "announce")
+    flags = dict.fromkeys((*texts, *repeated, "cycle", "journal", "log_level"))
+    made = cli._settings((), path, (), no_labels=True, read_once=True, **flags)
+    found = [(s.path.name, s.kind, s.follow, s.labels) for s in made.sensors]
+    assert found == [("a.json", "auto", False, False), ("b.log", "zeek", False, False)]
+    made = cli._settings((), None, ("zeek:x:y.log", "z.json"), False, False, **flags)
+    found = [(s.path.name, s.kind, s.follow, s.labels) for s in made.sensors]
+    assert found == [("x:y.log", "zeek", True, True), ("z.json", "auto", True, True)]
+
+
+def test_a_reader_that_looks_away_stops_no_node(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    up = ["up", "--listen", LOOPBACK, "--state-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "node", *up]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True
+    ) as node:
+        os.close(writing)
+        try:
+            said = node.stderr.readline() + node.stderr.readline()
+            assert "no sensor" in said
+            assert "listening" in said
+            assert fetch(tmp_path / "status.sock")["state"] == "running"
+            node.send_signal(signal.SIGTERM)
+            _, rest = node.communicate(timeout=PATIENCE_S)
+        finally:
+            node.kill()
+    assert node.returncode == 0
+    assert [line for line in rest.splitlines() if not line.startswith("{")] == []
+
+
+def test_output_that_nobody_reads_is_no_traceback():
+    command = f"{sys.executable} -m node config | true"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, check=False)
+    assert done.stderr == b""
