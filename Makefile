@@ -6,7 +6,7 @@
 #   PIP_EXTRA_INDEX_URL=... make demo              pip's own variables are passed through
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types imports wheel bench lock clean distclean
+.PHONY: help setup demo test lint format types imports wheel bench docs lock clean distclean
 
 BIN := .venv/bin
 ARGS ?=
@@ -45,6 +45,9 @@ wheel: setup ## build the wheel into dist/, install it in a clean environment, t
 bench: setup ## run every benchmark
 	@set -e; for script in benchmarks/[a-z]*.py; do \
 		echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+docs: setup ## rewrite what docs/ takes from the code: the settings
+	@$(BIN)/python .ci/docs.py
 
 lock: setup ## solve pyproject.toml anew into requirements.lock
 	@$(BIN)/python .ci/lock.py && $(MAKE) --no-print-directory setup

@@ -31,7 +31,7 @@ class PeerConfig:
     """
 
     cycle_us: int = 10_000_000
-    """Period of training and exchange. 10 s keeps a 40 kB model near 4 kB/s a node. Our choice."""
+    """Period of training and exchange. 10 s keeps a 40 kB model near 4 kB/s a peer. Our choice."""
 
     jitter: float = 0.1
     """Each period is stretched or shrunk by up to this fraction, so that peers started together

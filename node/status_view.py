@@ -69,14 +69,15 @@ def _counts(counts: dict[str, int]) -> Text:
 
 
 def _node(status: Status) -> Table:
-    table = _facts(f"Hedgerow {printable(status.software)}")
+    table = _facts(printable(status.software).capitalize())
     state = _state(status.state)
     if status.detail:
         state.append(f"  {printable(status.detail)}", style="default")
     table.add_row("gateway", _said(status.name))
     table.add_row("state", state)
     table.add_row("peer", _said(status.peer))
-    table.add_row("join by", _said("\n".join(status.addresses) or "—"))
+    join = [f"{address}/p2p/{status.peer}" for address in status.addresses]
+    table.add_row("join by", _said("\n".join(join) or "—"))
     table.add_row("uptime", f"{duration_text(status.uptime_s)} (pid {status.pid})")
     return table
 
