@@ -28,8 +28,8 @@ from gossip.learning.learner import Batches
 from gossip.learning.reference import ReferenceClassifier
 from gossip.learning.shapes import MLPShape
 from gossip.peer import Peer
+from node.addresses import parse_contact
 from node.driver import Driver
-from node.p2p.addresses import parse_contact
 from node.p2p.host import Libp2pTransport, open_transport
 from node.p2p.identity import new_identity
 from node.p2p.transport import TransportSettings

@@ -33,13 +33,13 @@ from gossip.learning.samples import SampleConfig
 from gossip.learning.shapes import DetectorShape
 from gossip.peer import Peer
 from node import status
+from node.addresses import merge_contacts, parse_contact
 from node.alerting import Alerting
 from node.condition import Condition
 from node.driver import Driver
 from node.intake import Intake
 from node.journal import Head, Journal, digest
 from node.logs import get_logger
-from node.p2p.addresses import merge_contacts, parse_contact
 from node.p2p.host import open_transport
 from node.p2p.identity import Identity, load_or_create_identity
 from node.p2p.psk import load_psk

@@ -9,9 +9,8 @@ from libp2p.peer.id import ID
 from libp2p.security.pnet.protector import new_protected_conn
 
 from gossip.contacts import ADDRESSES_MAX, Contact
-from gossip.errors import ConfigError
+from node.addresses import Address, parse_address, parse_peer
 from node.p2p import tcp
-from node.p2p.addresses import Address, parse_address, parse_peer
 from node.p2p.hardening import dial_deadline
 from node.p2p.limits import Limits
 from node.p2p.stats import Stats
@@ -64,9 +63,12 @@ class Dialler:
             # A silent address must not use up the time of those after it.
             share_s = max(0.0, deadline - trio.current_time()) / (len(addresses) - tried)
             try:
-                await self._dial_address(parse_address(text), peer, share_s)
-            except ConfigError as error:
+                address = parse_address(text)
+            except ValueError as error:
                 reasons.append(str(error))
+                continue
+            try:
+                await self._dial_address(address, peer, share_s)
             except PeerUnreachable as error:
                 reasons.append(f"{text}: {error}")
             else:

@@ -14,9 +14,9 @@ from libp2p.abc import IMuxedStream, INetStream
 
 from gossip.contacts import ADDRESSES_MAX, Contact, PeerId
 from gossip.errors import ConfigError
+from node.addresses import parse_address
 from node.logs import get_logger
 from node.p2p import tcp
-from node.p2p.addresses import parse_address
 from node.p2p.bounds import BusyError, InFlight, Rate
 from node.p2p.dialling import Dialler
 from node.p2p.door import Door
@@ -129,8 +129,11 @@ class Libp2pTransport:
             ConfigError: a wrong address.
             NetworkError: an address that cannot be bound.
         """
-        listen = tuple(parse_address(text, listen=True) for text in self._settings.listen)
-        announce = tuple(str(parse_address(text)) for text in self._settings.announce)
+        try:
+            listen = tuple(parse_address(text, listen=True) for text in self._settings.listen)
+            announce = tuple(str(parse_address(text)) for text in self._settings.announce)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
         self._listeners = await tcp.bind(listen)
         self._addresses = announce[:ADDRESSES_MAX] or tcp.reachable(self._listeners)
         self._outer = trio.open_nursery()

@@ -16,7 +16,7 @@ from multiaddr import Multiaddr
 
 from gossip.contacts import ADDRESSES_MAX
 from gossip.errors import NetworkError
-from node.p2p.addresses import Address
+from node.addresses import Address
 from node.p2p.stats import Stats
 
 CHUNK_BYTES = 64 * 1024

@@ -120,11 +120,11 @@ def test_every_address_is_tried_and_each_failure_told() -> None:
             both = Contact(server.peer, (dead, *server.addresses))
             assert await client.request(both, FRAME) == b""
             to = Contact(gone.peer, (dead, "/ip4/127.0.0.1/udp/1"))
-            with pytest.raises(PeerUnreachable, match=r"refused.*is not a multiaddr"):
+            with pytest.raises(PeerUnreachable, match=r"refused.*/udp/ is not supported"):
                 await client.request(to, FRAME)
             with pytest.raises(PeerUnreachable, match="no address"):
                 await client.request(Contact(new_identity().peer), FRAME)
-            with pytest.raises(PeerUnreachable, match="not base58"):
+            with pytest.raises(PeerUnreachable, match="no base58"):
                 await client.request(Contact(PeerId("0"), server.addresses), FRAME)
             with pytest.raises(PeerUnreachable, match="this node itself"):
                 await client.request(contact(client), FRAME)

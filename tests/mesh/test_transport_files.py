@@ -1,109 +1,16 @@
-"""What an operator writes: addresses, the identity file, the pre-shared key."""
+"""What an operator writes: the identity file, the pre-shared key."""
 
 import os
 import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from libp2p.peer.id import ID
-from multiaddr import Multiaddr
 
-from gossip.contacts import ADDRESSES_MAX, Contact, PeerId
-from gossip.errors import ConfigError, StateError
-from node.p2p.addresses import (
-    EXAMPLE,
-    EXAMPLE_ADDRESS,
-    EXAMPLE_PEER,
-    merge_contacts,
-    parse_address,
-    parse_contact,
-    parse_peer,
-)
+from gossip.errors import StateError
+from node.addresses import parse_peer
 from node.p2p.identity import Identity, load_identity, load_or_create_identity, new_identity
 from node.p2p.psk import create_psk, load_psk, parse_psk
-
-hosts = st.one_of(
-    st.ip_addresses(v=4).map(lambda ip: f"ip4/{ip}"),
-    st.ip_addresses(v=6).map(lambda ip: f"ip6/{ip}"),
-    st.from_regex(r"[a-z0-9]{1,10}(\.[a-z0-9]{1,10}){0,3}", fullmatch=True).map("dns4/{}".format),
-)
-
-
-def test_the_examples_are_right() -> None:
-    assert parse_contact(EXAMPLE) == Contact(PeerId(EXAMPLE_PEER), (EXAMPLE_ADDRESS,))
-
-
-@given(hosts, st.integers(1, 65_535))
-def test_what_is_accepted_is_a_multiaddr(host: str, port: int) -> None:
-    parsed = str(parse_address(f"/{host}/tcp/{port}"))
-    assert Multiaddr(parsed) == Multiaddr(f"/{host}/tcp/{port}")
-    assert str(parse_address(parsed)) == parsed
-    assert parse_contact(f"{parsed}/p2p/{EXAMPLE_PEER}").addresses == (parsed,)
-
-
-@given(st.text(max_size=300))
-def test_any_text_is_an_address_or_a_config_error(text: str) -> None:
-    for parse in (parse_address, parse_contact, lambda each: parse_address(each, listen=True)):
-        problem = ""
-        try:
-            parse(text)
-        except ConfigError as error:
-            problem = str(error)
-        assert not problem or "A right one: /ip4/" in problem
-        assert len(problem) < 1_000
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("", "not of the form"),
-        ("192.0.2.7:4001", "not of the form"),
-        ("ip4/192.0.2.7/tcp/4001", "not of the form"),
-        ("/ip4/192.0.2.7/udp/4001", "not of the form"),
-        ("/ip4/192.0.2.7/tcp/4001/", "not of the form"),
-        ("/ip4/192.0.2.7/tcp/4001/ws/x", "only /p2p may follow"),
-        ("/ip4/192.0.2.300/tcp/4001", "is not an ip4 address"),
-        ("/ip4/::1/tcp/4001", "is not an ip4 address"),
-        ("/ip6/192.0.2.7/tcp/4001", "is not an ip6 address"),
-        ("/dns/a.example/tcp/4001", "'dns' is not supported"),
-        ("/dns4/-a.example/tcp/4001", "is not a host name"),
-        ("/dns4//tcp/4001", "is not a host name"),
-        ("/ip4/192.0.2.7/tcp/0", "is not a port"),
-        ("/ip4/192.0.2.7/tcp/65536", "is not a port"),
-        ("/ip4/192.0.2.7/tcp/٤٠٠١", "is not a port"),
-        ("/ip4/192.0.2.7/tcp/4001", "append /p2p/"),
-        ("/ip4/192.0.2.7/tcp/4001/p2p/nobody", "not the id of an Ed25519 key"),
-        ("/ip4/192.0.2.7/tcp/4001/p2p/0OIl", "not base58"),
-        ("/ip4/192.0.2.7/tcp/4001/p2p/QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", "Ed25519"),
-        ("/ip4/192.0.2.7/tcp/4001" + "/x" * 500, "characters"),
-    ],
-)
-def test_a_wrong_bootstrap_address_says_what_is_wrong(text: str, problem: str) -> None:
-    with pytest.raises(ConfigError, match=problem) as caught:
-        parse_contact(text)
-    assert str(caught.value).endswith(f"A right one: {EXAMPLE}")
-
-
-def test_where_to_listen_is_an_address_of_this_machine() -> None:
-    assert str(parse_address("/ip4/0.0.0.0/tcp/0", listen=True)) == "/ip4/0.0.0.0/tcp/0"
-    with pytest.raises(ConfigError, match="only ip4 and ip6"):
-        parse_address("/dns4/localhost/tcp/4001", listen=True)
-    with pytest.raises(ConfigError, match="does not belong here"):
-        parse_address(EXAMPLE, listen=True)
-
-
-def test_contacts_of_one_peer_are_merged() -> None:
-    here = [parse_contact(f"/ip4/192.0.2.{n}/tcp/4001/p2p/{EXAMPLE_PEER}") for n in (1, 2, 1, 3)]
-    other = Contact(new_identity().peer, ("/ip4/192.0.2.9/tcp/1",))
-    merged = merge_contacts([here[0], other, *here[1:]])
-    assert merged == (
-        Contact(PeerId(EXAMPLE_PEER), tuple(f"/ip4/192.0.2.{n}/tcp/4001" for n in (1, 2, 3))),
-        other,
-    )
-    many = [Contact(other.peer, (f"/ip4/192.0.2.9/tcp/{port}",)) for port in range(1, 9)]
-    assert len(merge_contacts(many)[0].addresses) == ADDRESSES_MAX
 
 
 def test_a_peer_id_follows_from_its_key() -> None:

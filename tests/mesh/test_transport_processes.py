@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from gossip.contacts import Contact
-from node.p2p.addresses import parse_contact
+from node.addresses import parse_contact
 from node.p2p.stats import Fault
 from node.p2p.transport import PeerUnreachable
 from tests.mesh.hosts import FRAME, PATIENCE_S, Recorder, contact, intruder, make, say, with_limits

@@ -109,11 +109,11 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
         ("[mesh]\nfragments_per_push = 9", "mesh: fragments_per_push = 9 is out of range"),
         (
             "[node]\nlisten = ['/ip4/300.0.0.1/tcp/1']",
-            "node.listen[1]: '300.0.0.1' is not an /ip4/",
+            "node.listen[1]: the address '/ip4/300.0.0.1/tcp/1' is wrong",
         ),
         (
             "[node]\nbootstrap = ['/ip4/1.2.3.4/tcp/1']",
-            "node.bootstrap[1]: '/ip4/1.2.3.4/tcp/1' nam",
+            "node.bootstrap[1]: the address '/ip4/1.2.3.4/tcp/1' nam",
         ),
         ("[status]\nsocket = '" + "x" * 120 + "'", "status.socket: "),
         ("[[sensor]]\npath = 'a'\n[[sensor]]\npath = './a'", "is named twice"),
