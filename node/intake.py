@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from stat import S_ISREG
 from statistics import median_low
 from typing import Any
 
@@ -65,7 +66,7 @@ class Intake:
         self._skip = self._taken
         self._follower: Follower | None = None
         if settings.follow:
-            self._refuse_packed()
+            self._refuse_what_does_not_grow()
             self._follower = Follower(settings.path, position)
 
     def _restored(self, saved: dict[str, Any]) -> Position | None:
@@ -89,15 +90,18 @@ class Intake:
                 "folder away to begin anew"
             ) from None
 
-    def _refuse_packed(self) -> None:
+    def _refuse_what_does_not_grow(self) -> None:
+        path = self.settings.path
         try:
-            with self.settings.path.open("rb") as stream:
+            if not S_ISREG(path.stat().st_mode):  # and opening a pipe would wait for ever
+                raise SensorError(f"cannot follow {path}: it is not a regular file")
+            with path.open("rb") as stream:
                 start = stream.read(len(XZ_MAGIC))
         except OSError:
             return  # not there yet, or it cannot be read for now; `run` says so
         if start.startswith((GZIP_MAGIC, XZ_MAGIC)):
             raise SensorError(
-                f"cannot follow {self.settings.path}: a packed file does not grow; read it once "
+                f"cannot follow {path}: a packed file does not grow; read it once "
                 "(follow = false in the settings, --read-once on the command line)"
             )
 

@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import os
 from contextlib import asynccontextmanager
 
 import pytest
@@ -207,6 +208,12 @@ def test_packed_logs_are_read_whole_and_never_followed(tmp_path):
         Intake(SensorSettings(packed))
 
 
+def test_what_is_no_file_cannot_be_followed(log):
+    os.mkfifo(log)  # whose opening would wait for somebody to write
+    with pytest.raises(SensorError, match="not a regular file"):
+        Intake(SensorSettings(log))
+
+
 def test_a_followed_log_that_is_missing_is_waited_for(log, said):
     got = []
 
@@ -224,7 +231,7 @@ def test_a_followed_log_that_is_missing_is_waited_for(log, said):
 
 
 def test_a_followed_log_that_cannot_be_read_is_said_once_and_tried_again(log, said):
-    log.mkdir()
+    log.symlink_to(log)  # not even root can read that
     got = []
 
     async def main():
@@ -233,7 +240,7 @@ def test_a_followed_log_that_cannot_be_read_is_said_once_and_tried_again(log, sa
             errors = [(event, more) for level, event, more in said if level == "error"]
             assert len(errors) == 1
             assert str(log) in errors[0][0]
-            log.rmdir()
+            log.unlink()
             write(log, benign(3))
             await arrived(got, 3)
 
