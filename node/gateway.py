@@ -327,6 +327,7 @@ class Gateway:
         self._saved.set()
 
     async def _save_when_asked(self) -> None:
+        trouble = ""
         while True:
             await self._saved.wait()
             self._saved = trio.Event()
@@ -336,7 +337,13 @@ class Gateway:
             try:
                 await trio.to_thread.run_sync(self._store.save, snapshot)
             except StateError as error:
-                _log.error("nothing was saved; going on without", reason=str(error))
+                if not trouble:  # once, and not in each cycle
+                    _log.error("nothing was saved; going on without", reason=str(error))
+                trouble = str(error)
+            else:
+                if trouble:
+                    _log.info("what is learnt is saved again")
+                trouble = ""
 
 
 def _group(arrays: dict[str, Any], name: str) -> dict[str, Any]:

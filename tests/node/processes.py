@@ -95,10 +95,10 @@ class Factory:
         theirs.close()
         self._control = ours
 
-    def start(self, *arguments: str | Path) -> Process:
-        """`hedgerow ARGUMENTS`."""
+    def start(self, *arguments: str | Path, **more: int) -> Process:
+        """`hedgerow ARGUMENTS`; for `more`, see `zygote`."""
         reading, writing = os.pipe()
-        message = json.dumps({"run": [str(each) for each in arguments]}).encode()
+        message = json.dumps({"run": [str(each) for each in arguments]} | more).encode()
         socket.send_fds(self._control, [message], [writing])
         os.close(writing)
         return Process(self, json.loads(self._control.recv(64)), reading)
@@ -112,13 +112,15 @@ class Factory:
         self._server.wait(PATIENCE_S)
 
     @contextmanager
-    def node(self, state_dir: Path, *arguments: str | Path, join: str = "") -> Iterator[Process]:
+    def node(
+        self, state_dir: Path, *arguments: str | Path, join: str = "", **more: int
+    ) -> Iterator[Process]:
         """A node on loopback with a cycle of 50 ms; killed at the end if it still runs."""
         command = ["join", join] if join else ["up"]
         listen = [] if "--listen" in arguments else ["--listen", LOOPBACK]
         if "--cycle" not in arguments:
             listen += ["--cycle", "50 ms"]
-        made = self.start(*command, "--state-dir", state_dir, *listen, *arguments)
+        made = self.start(*command, "--state-dir", state_dir, *listen, *arguments, **more)
         try:
             yield made
         finally:

@@ -124,6 +124,46 @@ def test_killed_at_any_moment_it_loses_at_most_the_last_cycle(factory, tmp_path)
     assert len(list(state_dir.glob("generation-*"))) == 2, "nothing is left lying about"
 
 
+@pytest.mark.parametrize("sight", ["lock", "state.sqlite", "identity", "alerts.jsonl"])
+def test_killed_while_it_starts_for_the_first_time(factory, tmp_path, sight):
+    state_dir = tmp_path / "a"
+    with factory.node(state_dir) as process:
+        wait_for_file(process, state_dir / sight)
+        process.kill()
+    with factory.node(state_dir) as process:
+        process.status(state_dir, lambda s: s.mesh.cycle > 1)
+        assert "damaged" not in process.output
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0
+
+
+def wait_for_file(process, path):
+    for _ in range(10_000_000):
+        if path.exists():
+            return
+    raise AssertionError(f"{path.name} never came: {process.output}")
+
+
+def test_a_disk_that_takes_no_more_is_said_once_and_outlived(factory, tmp_path):
+    state_dir = tmp_path / "a"
+    with factory.node(state_dir) as process:
+        before = process.status(state_dir, lambda s: s.mesh.cycle > 3).mesh.cycle
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0
+    kept = sorted(path.name for path in state_dir.glob("generation-*"))
+    with factory.node(state_dir, file_bytes_max=20_000) as process:
+        process.says("nothing was saved; going on without")
+        process.status(state_dir, lambda s: s.mesh.cycle > before + 10)
+        assert process.output.count("nothing was saved") == 1
+        process.signal(signal.SIGTERM)
+        assert process.end() == 1, "what was learnt since is lost, and that is said"
+        assert "cannot be written" in process.output.splitlines()[-1]
+        assert "Traceback" not in process.output
+    assert sorted(path.name for path in state_dir.glob("generation-*")) == kept
+    with factory.node(state_dir) as process:
+        assert process.status(state_dir, lambda s: s.mesh.cycle).mesh.cycle >= before - 1
+
+
 # Stopped
 
 

@@ -1,12 +1,14 @@
 """Starts node processes quickly: imports everything once, then forks. Run by `processes.py`.
 
 Reads messages from the socket whose number is its argument. `{"run": [...]}` comes with a file
-descriptor, which becomes the child's standard output and error; the answer is its process id.
+descriptor, which becomes the child's standard output and error; the answer is its process id. With
+`"file_bytes_max"`, the child can write no file longer than that.
 `{"wait": pid}` is answered with the exit status, as `subprocess` counts it.
 """
 
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -17,13 +19,14 @@ from node import cli, gateway, journal, status_view
 PRELOADED = (cli, gateway, journal, status_view)
 
 
-def become(arguments: list[str], output: int) -> None:
+def become(arguments: list[str], output: int, file_bytes_max: int) -> None:
     """The rest of the child's life."""
     code = 1
     try:
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, resource.RLIM_INFINITY))
         sys.argv = ["hedgerow", *arguments]
         cli.main()
         code = 0
@@ -48,7 +51,8 @@ def serve(control: socket.socket) -> None:
             pid = os.fork()
             if not pid:
                 control.close()
-                become(request["run"], descriptors[0])
+                limit = request.get("file_bytes_max", resource.RLIM_INFINITY)
+                become(request["run"], descriptors[0], limit)
             os.close(descriptors[0])
             children.add(pid)
             control.sendall(json.dumps(pid).encode())
