@@ -74,7 +74,7 @@ def test_an_address_that_cannot_be_bound_is_named() -> None:
         with pytest.raises(NetworkError, match=r"/ip4/192\.0\.2\.1/tcp/4001.*no such address"):
             async with make(listen="/ip4/192.0.2.1/tcp/4001"):
                 pass
-        with pytest.raises(ConfigError, match="is not a port"):
+        with pytest.raises(ConfigError, match="is not a TCP port"):
             async with make(listen="/ip4/127.0.0.1/tcp/70000"):
                 pass
         async with make(listen=taken) as again:  # free once its owner has left
