@@ -27,6 +27,7 @@ from gossip.events import Event, Start, Trained
 from gossip.features import SCHEMA, schema_fingerprint
 from gossip.fingerprint import Fingerprint
 from gossip.flows import FAMILIES, Flow
+from gossip.learning.calibration import State
 from gossip.learning.learner import Learner
 from gossip.learning.reference import ReferenceDetector
 from gossip.learning.samples import SampleConfig
@@ -54,6 +55,13 @@ from node.watch import Watch
 _log = get_logger("node")
 
 SHAPE = DetectorShape(len(SCHEMA), len(FAMILIES))
+
+
+LEARNING_FLOWS_MAX = 512
+"""Flows taken between two trainings until there is a threshold. Without it a backlog of hours is
+read within seconds, and whatever attack it holds is over before there is a model to judge it: of
+31,000 recorded flows, most of them attacks, none was anomalous (measured). Our choice: at the
+default budget of 0.5 %, eight trainings come before the first alert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +170,8 @@ class Gateway:
         self._name = settings.node.name or identity.peer[-8:]
         self._alerting = Alerting(settings, self._name)
         self._stopping = trio.Event()
+        self._since_training = 0
+        self._next_training = trio.Event()
         self._trained = self._trainer.to_arrays()
         self._to_save: Snapshot | None = None
         self._saved = trio.Event()
@@ -270,7 +280,7 @@ class Gateway:
                 nursery.start_soon(self._stop_driver, driver)
                 nursery.start_soon(self._save_when_asked)
                 for intake in self._intakes:
-                    nursery.start_soon(intake.run, self._take)
+                    nursery.start_soon(intake.run, self._take, self._pace)
                 await driver.run(start)
                 nursery.cancel_scope.cancel()
             self._alerting.close()
@@ -306,8 +316,14 @@ class Gateway:
 
     def _take(self, flows: Sequence[Flow]) -> None:
         """Flows of any sensor. Their own time, not ours, says when an incident is over."""
+        self._since_training += len(flows)
         anomalies = self._watch.observe(flows)
         self._alerting.take(anomalies, self._watch.serving, self._flow_time_s())
+
+    async def _pace(self) -> None:
+        """Wait, while learning, until what was taken has been trained on."""
+        while self._watch.state is State.LEARNING and self._since_training >= LEARNING_FLOWS_MAX:
+            await self._next_training.wait()
 
     def _flow_time_s(self) -> float:
         """The time of the sensor furthest behind, so that none ends another one's incidents."""
@@ -321,6 +337,9 @@ class Gateway:
 
     def _after_training(self, peer: Peer) -> None:
         """Serve the new model, and have everything saved as it is now, in one piece."""
+        self._since_training = 0
+        self._next_training.set()
+        self._next_training = trio.Event()
         self._trained = self._trainer.to_arrays()
         self._watch.serve(self._trainer.whole(peer.vector), peer.cycle)
         self._to_save = self._snapshot(peer)

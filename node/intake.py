@@ -2,7 +2,7 @@
 
 import base64
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -28,6 +28,9 @@ BATCH_FLOWS = 256
 RETRY_S = 5.0
 CLOCK_FLOWS = 31
 """Our choices."""
+
+Take = Callable[[list[Flow]], None]
+Pace = Callable[[], Awaitable[None]]
 
 _KINDS = {"auto": Kind.AUTO, "suricata": Kind.EVE, "zeek": Kind.ZEEK}
 _log = get_logger("sensor")
@@ -127,23 +130,28 @@ class Intake:
             state["parser"] = base64.b64encode(self._parser.snapshot()).decode()
         return state
 
-    async def run(self, take: Callable[[list[Flow]], None]) -> None:
+    async def run(self, take: Take, pace: Pace = trio.lowlevel.checkpoint) -> None:
         """Hand over flows, in order, a few at a time; returns at the end of a log read whole.
+
+        Args:
+            take: called with them.
+            pace: awaited before more is read.
 
         Raises:
             SensorError: a log that is read whole is unreadable or holds no flow.
         """
         if self._follower is None:
-            await self._read_whole(take)
+            await self._read_whole(take, pace)
         else:
             with self._follower:
-                await self._follow(self._follower, take)
+                await self._follow(self._follower, take, pace)
 
-    async def _follow(self, follower: Follower, take: Callable[[list[Flow]], None]) -> None:
+    async def _follow(self, follower: Follower, take: Take, pace: Pace) -> None:
         trouble = "" if self._is_there() else "the log is not there yet; waiting for it"
         if trouble:
             self._warn(trouble)
         while True:
+            await pace()
             try:
                 lines = follower.poll(POLL_BYTES)
             except SensorError as error:
@@ -175,7 +183,7 @@ class Intake:
             self._gaps = follower.gaps
             self._warn("the file that was read last is gone; some of its lines may be missing")
 
-    async def _read_whole(self, take: Callable[[list[Flow]], None]) -> None:
+    async def _read_whole(self, take: Take, pace: Pace) -> None:
         flows = read(self.settings.path, self._kind, self._parser)
         seen = 0
         # Off the loop, for a packed file may hold much that is no flow. What was read but not
@@ -184,6 +192,7 @@ class Intake:
             fresh = batch[max(0, self._skip - seen) :]  # the others came in an earlier life
             seen += len(batch)
             self._hand_over(fresh, take)
+            await pace()
         self._hand_over([], take)
         self.finished = True
         if seen < self._skip:
@@ -196,7 +205,7 @@ class Intake:
             bad_lines=stats.bad,
         )
 
-    def _hand_over(self, flows: list[Flow], take: Callable[[list[Flow]], None]) -> None:
+    def _hand_over(self, flows: list[Flow], take: Take) -> None:
         if not self.settings.labels:
             flows = [replace(flow, family=None) for flow in flows]
         if flows:

@@ -14,7 +14,7 @@ from gossip.contacts import Contact
 from gossip.errors import StateError
 from gossip.peer import Peer
 from node import journal as journals
-from node.gateway import Gateway, fingerprint_of, new_learner
+from node.gateway import LEARNING_FLOWS_MAX, Gateway, fingerprint_of, new_learner
 from node.p2p import wire
 from node.p2p.identity import load_or_create_identity
 from node.p2p.psk import create_psk
@@ -361,6 +361,21 @@ def test_a_disk_that_is_full_is_said_and_outlived(tmp_path, monkeypatch):
             await a.until(lambda s: s.mesh.cycle > cycle + 5)
             assert len(said) >= 3
             monkeypatch.setattr(store, "save", save)
+
+    patient(main)
+
+
+def test_a_backlog_is_not_over_before_there_is_a_model(tmp_path):
+    """Benign hours, then an attack, all written before the node starts."""
+    log = write(tmp_path / "eve.json", benign(4_000) + scan(400, 4_000))
+    settings = settings_for(tmp_path / "a", sensor=sensor(log), detector__budget="1%")
+
+    async def main():
+        async with running(settings) as a:
+            found = await a.until(lambda s: s.sensors[0].flows == 4_400)
+            assert found.detector.state == "watching"
+            assert found.mesh.cycle >= 2_000 // LEARNING_FLOWS_MAX - 1
+            assert any(each.source == ATTACKER for each in found.alerts.last)
 
     patient(main)
 
