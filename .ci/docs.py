@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from node import settings
-from node.reference import markdown
+from node.config import settings
+from node.config.reference import markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
 

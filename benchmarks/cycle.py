@@ -26,7 +26,7 @@ from gossip.learning.shapes import MLPShape
 from gossip.model import LocalModel
 from gossip.peer import Peer
 from node.gateway import SHAPE, fingerprint_of, new_learner, new_watch
-from node.store import Snapshot, Store
+from node.state.store import Snapshot, Store
 from node.trainer import Trainer
 
 SEED = b"benchmark"

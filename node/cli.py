@@ -73,7 +73,7 @@ def _fail(error: BaseException) -> None:
 def _version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted:
         return
-    from node.condition import software
+    from node.status.condition import software
 
     click.echo(software())
     context.exit()
@@ -180,7 +180,7 @@ def _settings(
     read_once: bool,
     **flags: Any,
 ) -> Any:
-    from node.settings import Settings
+    from node.config.settings import Settings
 
     settings = Settings.defaults() if config is None else Settings.load(config)
     keys = {
@@ -232,24 +232,25 @@ def _sensor(text: str) -> dict[str, Any]:
 @click.option("--json", "as_json", is_flag=True, help="The whole document, for programs.")
 def status(config: Path | None, state_dir: Path | None, socket: Path | None, as_json: bool) -> None:
     """Show how a running node is."""
-    from node import status as node_status
+    from node.status import document as documents
+    from node.status import service
 
     if socket is None:
-        from node.settings import Settings
+        from node.config.settings import Settings
 
         settings = Settings.defaults() if config is None else Settings.load(config)
         if state_dir is not None:
             settings = settings.with_overrides({"node.state_dir": str(state_dir)})
         socket = settings.status_socket
-    document = node_status.fetch(socket)
+    document = service.fetch(socket)
     if as_json:
         click.echo(json.dumps(document, indent=2))
         return
     from rich.console import Console
 
-    from node.status_view import render
+    from node.status.view import render
 
-    Console().print(render(node_status.parse(document)))
+    Console().print(render(documents.parse(document)))
 
 
 @cli.command()
@@ -265,7 +266,7 @@ def psk(file: Path) -> None:
 @cli.command()
 def config() -> None:
     """Print an example gateway.toml with every setting at its default."""
-    from node.settings import example
+    from node.config.settings import example
 
     click.echo(example(), nl=False)
 
@@ -275,8 +276,8 @@ def config() -> None:
 def replay(file: Path) -> None:
     """Replay a node's journal through a fresh peer and compare what it does."""
     from gossip.peer import Peer
-    from node.journal import Head
-    from node.journal import replay as replay_journal
+    from node.state.journal import Head
+    from node.state.journal import replay as replay_journal
 
     def make(head: Head) -> Peer:
         return Peer(

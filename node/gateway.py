@@ -33,21 +33,21 @@ from gossip.learning.reference import ReferenceDetector
 from gossip.learning.samples import SampleConfig
 from gossip.learning.shapes import DetectorShape
 from gossip.peer import Peer
-from node import status
 from node.addresses import merge_contacts, parse_contact
-from node.alerting import Alerting
-from node.condition import Condition
+from node.alerts.alerting import Alerting
+from node.config.settings import Settings
 from node.driver import Driver
 from node.intake import Intake
-from node.journal import Head, Journal, digest
 from node.logs import get_logger
 from node.p2p.host import open_transport
 from node.p2p.identity import Identity, load_or_create_identity
 from node.p2p.psk import load_psk
 from node.p2p.transport import Transport, TransportSettings
-from node.reports import Reports
-from node.settings import Settings
-from node.store import Snapshot, Store
+from node.state.journal import Head, Journal, digest
+from node.state.store import Snapshot, Store
+from node.status import service
+from node.status.condition import Condition
+from node.status.reports import Reports
 from node.threads import off_the_loop
 from node.trainer import Trainer
 from node.watch import Watch
@@ -125,7 +125,7 @@ async def run(settings: Settings, started: Callable[[Started], None] | None = No
 
 
 async def _stop_on_signal(
-    gateway: "Gateway", *, task_status: status.Started = trio.TASK_STATUS_IGNORED
+    gateway: "Gateway", *, task_status: service.Started = trio.TASK_STATUS_IGNORED
 ) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
@@ -271,7 +271,7 @@ class Gateway:
             bootstrap = merge_contacts([parse_contact(a) for a in settings.node.bootstrap])
             start = Start(tuple(c for c in bootstrap if c.peer != transport.peer), self._remembered)
             async with trio.open_nursery() as nursery:
-                serve = partial(status.serve, settings.status_socket, condition.document)
+                serve = partial(service.serve, settings.status_socket, condition.document)
                 await nursery.start(serve)
                 found = Started(self._name, transport.peer, transport.addresses)
                 _log.info("listening", peer=found.peer, addresses=list(found.addresses))

@@ -14,12 +14,12 @@ import trio
 
 from gossip.errors import SensorError, StateError
 from gossip.flows import Flow
+from node.config.settings import SensorSettings
 from node.logs import get_logger
 from node.sensors.follow import Follower
 from node.sensors.lines import ReadStats
 from node.sensors.reading import GZIP_MAGIC, XZ_MAGIC, Kind, parser_for, read
 from node.sensors.rotation import Position
-from node.settings import SensorSettings
 from node.threads import off_the_loop
 
 POLL_S = 0.25  # alerts are minutes behind a flow's end anyway (sensors log when they time it out)

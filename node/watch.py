@@ -23,7 +23,7 @@ from gossip.learning.samples import Role, SampleConfig, Samples, Trust
 from gossip.learning.scaling import Scaler
 from gossip.learning.scoring import scores, top_features
 from gossip.learning.shapes import DetectorShape
-from node.incidents import FEATURES_MAX, UNKNOWN, Anomaly, Feature
+from node.alerts.incidents import FEATURES_MAX, UNKNOWN, Anomaly, Feature
 
 SCALER_ROWS = 300
 """Rows before the scaler is fitted, once: three times the least it accepts. Our choice."""

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from gossip.config import Encoding, Exchange
 from gossip.errors import ConfigError
-from node.annotations import Duration, Example, Quantity, Range, Share, Size, keys_of, marks
-from node.quantities import format_duration, format_size, parse_duration_us
-from node.tables import load
+from node.config.annotations import Duration, Example, Quantity, Range, Share, Size, keys_of, marks
+from node.config.quantities import format_duration, format_size, parse_duration_us
+from node.config.tables import load
 from scenarios.churn import Deed
 from scenarios.links import Latency, Shared
 

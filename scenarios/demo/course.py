@@ -13,7 +13,7 @@ from pathlib import Path
 import trio
 
 from gossip.errors import LocalError
-from node.status import Status
+from node.status.document import Status
 from scenarios.demo.feeds import Feed
 from scenarios.demo.fleet import BUDGET, CYCLE_S, Member, fleet
 from scenarios.demo.marks import Marks, mark, saved_watch

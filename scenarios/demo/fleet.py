@@ -10,8 +10,8 @@ from pathlib import Path
 import trio
 
 from gossip.errors import LocalError, StateError
-from node import status
-from node.status import Status
+from node.status import document, service
+from node.status.document import Status
 from scenarios.demo.feeds import Feed, zeek_header
 
 BUDGET = 0.03
@@ -93,10 +93,10 @@ class Member:
     async def ask(self) -> Status | None:
         """Its status now, or None if it does not answer."""
         try:
-            document = await trio.to_thread.run_sync(
-                status.fetch, self.state_dir / "status.sock", 2.0
+            found = await trio.to_thread.run_sync(
+                service.fetch, self.state_dir / "status.sock", 2.0
             )
-            self.status = status.parse(document)
+            self.status = document.parse(found)
         except StateError:
             return None
         return self.status

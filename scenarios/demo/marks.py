@@ -8,8 +8,8 @@ import numpy as np
 from gossip.errors import StateError
 from gossip.flows import FAMILIES
 from gossip.learning.calibration import State
-from node import generations
 from node.gateway import new_watch
+from node.state import generations
 from node.watch import Watch
 from scenarios.demo.feeds import Feed, Rows
 from scenarios.recordings import FAMILY_OF

@@ -5,8 +5,8 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from node.condition import software
-from node.status_view import bytes_text
+from node.status.condition import software
+from node.status.view import bytes_text
 from scenarios.demo import plots
 from scenarios.demo.course import Course
 from scenarios.demo.fleet import BUDGET

@@ -7,7 +7,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from node.status_view import bytes_text
+from node.status.view import bytes_text
 from scenarios.demo.course import END_S, Check, Course, Moment
 from scenarios.demo.feeds import Feed
 from scenarios.demo.marks import Marks, Share

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from gossip.learning.calibration import State
 from node.gateway import new_watch
-from node.status import MeshStatus, PeerStatus, Status
-from node.store import Snapshot, Store
+from node.state.store import Snapshot, Store
+from node.status.document import MeshStatus, PeerStatus, Status
 from scenarios.demo import course as courses
 from scenarios.demo.alone import alone
 from scenarios.demo.course import Check, Course, Moment

@@ -10,11 +10,11 @@ import trio
 
 from gossip.actions import Topic
 from gossip.learning.learner import Learner
-from node import status
+from node.config.settings import Settings
 from node.gateway import Gateway, Started, new_learner
 from node.p2p.identity import load_or_create_identity
-from node.settings import Settings
-from node.store import Store
+from node.state.store import Store
+from node.status import document, service
 
 PATIENCE_S = 60.0  # when a wait is given up for good; nothing that works comes near it
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
@@ -48,12 +48,12 @@ class Node:
         """To join by."""
         return f"{self.started.addresses[0]}/p2p/{self.started.peer}"
 
-    async def look(self) -> status.Status:
+    async def look(self) -> document.Status:
         """As `hedgerow status` sees it."""
         socket = self.settings.status_socket
-        return status.parse(await trio.to_thread.run_sync(status.fetch, socket))
+        return document.parse(await trio.to_thread.run_sync(service.fetch, socket))
 
-    async def until(self, holds: Callable[[status.Status], Any]) -> status.Status:
+    async def until(self, holds: Callable[[document.Status], Any]) -> document.Status:
         """Wait until something is so, and give the status that says it."""
         found = None
         with trio.move_on_after(PATIENCE_S):

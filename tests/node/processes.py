@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from gossip.errors import StateError
-from node import status
+from node.status import document, service
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0  # when a wait is given up for good; nothing that works comes near it
@@ -45,12 +45,12 @@ class Process:
             if not self._read(deadline):
                 raise AssertionError(f"it ended or fell silent without {pattern!r}: {self.output}")
 
-    def status(self, state_dir: Path, holds: Callable[[status.Status], Any]) -> status.Status:
+    def status(self, state_dir: Path, holds: Callable[[document.Status], Any]) -> document.Status:
         """Wait until its status is so."""
         deadline, found = monotonic() + PATIENCE_S, None
         while monotonic() < deadline:
             with suppress(StateError):  # not up yet
-                found = status.parse(status.fetch(state_dir / "status.sock"))
+                found = document.parse(service.fetch(state_dir / "status.sock"))
                 if holds(found):
                     return found
             self._read(monotonic() + LOOK_S)

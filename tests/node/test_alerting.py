@@ -9,9 +9,9 @@ import trio
 
 from gossip.errors import StateError
 from gossip.learning.calibration import Calibration, Tail
-from node.alerting import SHOWN, Alerting
-from node.incidents import Anomaly, Feature
-from node.settings import Settings
+from node.alerts.alerting import SHOWN, Alerting
+from node.alerts.incidents import Anomaly, Feature
+from node.config.settings import Settings
 from node.watch import Serving
 from tests.node.traffic import ATTACKER, START_S, parsed, scan
 

@@ -10,7 +10,7 @@ import pytest
 
 from gossip.errors import ConfigError, SensorError, StateError
 from node import cli
-from node.status import fetch
+from node.status.service import fetch
 from tests.node.processes import LOOPBACK, PATIENCE_S, ROOT
 
 FAULT = SensorError("eve.json holds no flow")

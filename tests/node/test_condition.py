@@ -15,15 +15,16 @@ from rich.console import Console
 
 from gossip.actions import Report, Topic
 from gossip.contacts import Contact, PeerId
-from node import logs, status
-from node.alerting import Alerting
-from node.condition import PEERS_SHOWN, Condition
+from node import logs
+from node.alerts.alerting import Alerting
+from node.config.settings import SensorSettings, Settings
 from node.gateway import new_learner, new_watch
 from node.intake import Intake
 from node.p2p.stats import Stats
-from node.reports import LINES_PER_MINUTE, REASONS_MAX, Reports
-from node.settings import SensorSettings, Settings
-from node.status_view import render
+from node.status import document
+from node.status.condition import PEERS_SHOWN, Condition
+from node.status.reports import LINES_PER_MINUTE, REASONS_MAX, Reports
+from node.status.view import render
 from tests.node.traffic import benign, parsed, write
 
 ME, OTHER = PeerId("12D3KooWme"), PeerId("12D3KooWother")
@@ -64,7 +65,7 @@ class Parts:
             )
             return msgspec.json.encode(condition.document())
 
-        parsed_ = status.parse(json.loads(trio.run(main)))
+        parsed_ = document.parse(json.loads(trio.run(main)))
         with io.StringIO() as out:
             Console(file=out, width=120).print(render(parsed_))
             assert "kitchen" in out.getvalue()

@@ -13,12 +13,12 @@ from gossip.actions import Topic
 from gossip.contacts import Contact
 from gossip.errors import StateError
 from gossip.peer import Peer
-from node import journal as journals
 from node.gateway import LEARNING_FLOWS_MAX, Gateway, fingerprint_of, new_learner
 from node.p2p import wire
 from node.p2p.identity import load_or_create_identity
 from node.p2p.psk import create_psk
-from node.store import Snapshot, Store
+from node.state import journal as journals
+from node.state.store import Snapshot, Store
 from tests.mesh.hosts import PATIENCE_S as MESH_PATIENCE_S
 from tests.mesh.hosts import upgraded
 from tests.node.live import PATIENCE_S, running, settings_for

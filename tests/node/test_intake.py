@@ -11,8 +11,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossip.errors import SensorError, StateError
 from node import intake as module
+from node.config.settings import SensorSettings
 from node.intake import BATCH_FLOWS, CLOCK_FLOWS, RETRY_S, Intake
-from node.settings import SensorSettings
 from tests.node.traffic import benign, parsed, scan, write
 
 GARBAGE = b"\xff not a record"

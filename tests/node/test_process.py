@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from node.p2p.psk import create_psk
-from node.store import Store
+from node.state.store import Store
 from tests.node.processes import LOOPBACK, ROOT, Factory, address_of
 from tests.node.traffic import benign, parsed, write
 

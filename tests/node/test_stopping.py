@@ -5,9 +5,9 @@ import threading
 import numpy as np
 import trio
 
-from node import journal as journals
 from node.gateway import new_learner
-from node.store import Store
+from node.state import journal as journals
+from node.state.store import Store
 from tests.node.live import PATIENCE_S, running, settings_for
 from tests.node.traffic import benign, write
 

@@ -9,9 +9,9 @@ from gossip.actions import Train
 from gossip.flows import FAMILIES
 from gossip.learning.calibration import State, Tail
 from gossip.learning.samples import Role
+from node.alerts.incidents import FEATURES_MAX, UNKNOWN
 from node.gateway import SHAPE, new_learner, new_watch
-from node.incidents import FEATURES_MAX, UNKNOWN
-from node.store import Snapshot, Store
+from node.state.store import Snapshot, Store
 from node.trainer import Trainer
 from node.watch import COLD_FLOWS_MAX, REFERENCE_ROWS_MIN, SCALER_ROWS, STORM_FLOWS
 from tests.node.traffic import benign, parsed, scan

@@ -14,9 +14,11 @@ import socket
 import sys
 import traceback
 
-from node import cli, gateway, journal, status_view
+from node import cli, gateway
+from node.state import journal
+from node.status import view
 
-PRELOADED = (cli, gateway, journal, status_view)
+PRELOADED = (cli, gateway, journal, view)
 
 
 def become(arguments: list[str], output: int, file_bytes_max: int) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossip.events import Timer
-from node.tables import from_table
+from node.config.tables import from_table
 from scenarios.churn import Deed
 from scenarios.hosts import State
 from scenarios.plan import make_plan

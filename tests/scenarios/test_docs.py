@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from node.annotations import bare, keys_of
+from node.config.annotations import bare, keys_of
 from scenarios.spec import Scenario, _written
 
 PAGE = Path(__file__).parents[2] / "docs" / "simulation.md"

@@ -6,7 +6,7 @@ import pytest
 from gossip.errors import ConfigError
 from gossip.features import SCHEMA
 from gossip.flows import FAMILIES
-from node.tables import from_table
+from node.config.tables import from_table
 from scenarios.data import load_data
 from scenarios.names import peer_names
 from scenarios.plan import make_plan

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from gossip.actions import Report, Topic
 from gossip.errors import ConfigError, StateError
-from node.tables import from_table
+from node.config.tables import from_table
 from scenarios.measures import consensus_distance
 from scenarios.plan import make_plan
 from scenarios.results import save, whole_file

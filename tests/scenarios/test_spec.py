@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gossip.errors import ConfigError
-from node.tables import from_table
+from node.config.tables import from_table
 from scenarios.churn import Deed
 from scenarios.links import Partition
 from scenarios.plan import make_plan

@@ -143,7 +143,7 @@ def test_contacts_of_one_peer_are_merged() -> None:
 
 def test_settings_are_read_without_libp2p() -> None:
     """It takes a second to import, for which `hedgerow status` should not wait."""
-    command = "import sys, node.settings; print([m for m in sys.modules if 'libp2p' in m])"
+    command = "import sys, node.config.settings; print([m for m in sys.modules if 'libp2p' in m])"
     root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", command], cwd=root, capture_output=True, text=True, check=True

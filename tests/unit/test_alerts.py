@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from gossip.errors import StateError
 from gossip.flows import FAMILIES, TS_MAX
-from node import alerts
-from node.alerts import Alerts, TokenBucket, Verdict, alert_line
-from node.appending import LineFile
-from node.incidents import UNKNOWN, Anomaly, Feature, Incident
+from node.alerts import eve as alerts
+from node.alerts.appending import LineFile
+from node.alerts.eve import Alerts, TokenBucket, Verdict, alert_line
+from node.alerts.incidents import UNKNOWN, Anomaly, Feature, Incident
 from tests.unit.test_incidents import anomaly, incidents
 
 VERDICT = Verdict(4.0, 0.005, 2_100, 77, "abcdef")

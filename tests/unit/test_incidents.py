@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gossip.errors import StateError
 from gossip.flows import FAMILIES, ConnState, Flow
-from node.incidents import (
+from node.alerts.incidents import (
     CLOSED_KEPT,
     DESTINATIONS_MAX,
     FEATURES_MAX,

@@ -19,7 +19,7 @@ from gossip.errors import StateError
 from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
 from gossip.fingerprint import Fingerprint
 from gossip.peer import Peer
-from node.journal import Head, Journal, Replay, digest, read, replay
+from node.state.journal import Head, Journal, Replay, digest, read, replay
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 PEERS = st.text(max_size=8).map(PeerId)

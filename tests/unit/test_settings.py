@@ -9,10 +9,10 @@ import pytest
 from gossip.config import Exchange, PeerConfig
 from gossip.errors import ConfigError
 from gossip.learning.calibration import BUDGET
-from node import settings
+from node.config import settings
+from node.config.reference import describe, markdown
+from node.config.settings import MeshSettings, Settings
 from node.p2p.limits import Limits
-from node.reference import describe, markdown
-from node.settings import MeshSettings, Settings
 
 PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 

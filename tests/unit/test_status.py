@@ -13,8 +13,8 @@ import trio
 from rich.console import Console
 
 from gossip.errors import StateError
-from node import status
-from node.status import (
+from node.status import service
+from node.status.document import (
     AlertsStatus,
     AlertStatus,
     DetectorStatus,
@@ -22,10 +22,10 @@ from node.status import (
     PeerStatus,
     SensorStatus,
     Status,
-    fetch,
     parse,
 )
-from node.status_view import bytes_text, duration_text, render
+from node.status.service import fetch
+from node.status.view import bytes_text, duration_text, render
 
 FULL = Status(
     name="ward 3",
@@ -71,7 +71,7 @@ def with_server(path: Path, check: Callable[[], Awaitable[object]]) -> None:
     async def main() -> None:
         with trio.fail_after(20):
             async with trio.open_nursery() as nursery:
-                await nursery.start(status.serve, path, lambda: FULL)
+                await nursery.start(service.serve, path, lambda: FULL)
                 await check()
                 nursery.cancel_scope.cancel()
 
@@ -97,7 +97,7 @@ def test_silent_clients_do_not_keep_others_waiting(tmp_path: Path) -> None:
     path = tmp_path / "s"
 
     async def check() -> None:
-        silent = [socket.socket(socket.AF_UNIX) for _ in range(status.CLIENTS_MAX)]
+        silent = [socket.socket(socket.AF_UNIX) for _ in range(service.CLIENTS_MAX)]
         for client in silent:
             client.connect(str(path))
         assert parse(await trio.to_thread.run_sync(fetch, path)) == FULL
@@ -115,7 +115,7 @@ def test_a_dead_nodes_socket_is_replaced_and_a_live_ones_is_not(tmp_path: Path) 
 
     async def check() -> None:
         with pytest.raises(StateError, match="a running node answers there"):
-            await status.serve(path, lambda: FULL)
+            await service.serve(path, lambda: FULL)
         assert parse(await trio.to_thread.run_sync(fetch, path)) == FULL
 
     with_server(path, check)
@@ -131,7 +131,7 @@ def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
         ("x" * 120, "cannot be made a socket"),
     ]:
         with pytest.raises(StateError, match=expected):
-            trio.run(status.serve, tmp_path / name, lambda: FULL)
+            trio.run(service.serve, tmp_path / name, lambda: FULL)
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -194,14 +194,14 @@ def test_another_users_socket(tmp_path: Path) -> None:
 def test_a_client_that_does_not_read_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status, "SERVE_S_MAX", 0.02)
-    monkeypatch.setattr(status, "CLIENTS_MAX", 1)
+    monkeypatch.setattr(service, "SERVE_S_MAX", 0.02)
+    monkeypatch.setattr(service, "CLIENTS_MAX", 1)
     path = tmp_path / "s"
     documents = [FULL, replace(FULL, detail="x" * 2**22)]
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            await nursery.start(status.serve, path, documents.pop)
+            await nursery.start(service.serve, path, documents.pop)
             with socket.socket(socket.AF_UNIX) as stuck:
                 stuck.connect(str(path))
                 # The only place is taken; this one's turn comes when the other's time is up.

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from gossip.errors import StateError
-from node import generations, store
-from node.store import Snapshot, Store
+from node.state import generations, store
+from node.state.store import Snapshot, Store
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["node.store"])
+FORKS.set_forkserver_preload(["node.state.store"])
 
 
 def snapshot(cycle: int, rows: int = 5_000) -> Snapshot:

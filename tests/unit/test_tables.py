@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossip.errors import ConfigError
-from node import quantities, tables
-from node.reference import describe, example
-from node.tables import Check, Duration, Example, Key, Range, Share, Size
+from node.config import quantities, tables
+from node.config.reference import describe, example
+from node.config.tables import Check, Duration, Example, Key, Range, Share, Size
 
 
 class Colour(Enum):

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from node.annotations import Example, Quantity, Range, bare, keys_of, marks, shower
+from node.config.annotations import Example, Quantity, Range, bare, keys_of, marks, shower
 
 COLUMNS = 88
 

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 
 from gossip.config import Encoding, Exchange, PeerConfig
 from gossip.errors import ConfigError
-from node import addresses, tables
+from node import addresses
+from node.config import tables
+from node.config.tables import Check, Duration, Example, Range, Share, Size
 from node.p2p.limits import Limits
-from node.tables import Check, Duration, Example, Range, Share, Size
 
 _PEER = PeerConfig()
 _SECOND_US = 1_000_000
@@ -288,7 +289,7 @@ class Settings:
         """Read a `gateway.toml`; relative paths in it are taken from its folder.
 
         Raises:
-            ConfigError: as `node.tables.load`.
+            ConfigError: as `node.config.tables.load`.
         """
         return tables.load(cls, path)
 
@@ -303,7 +304,7 @@ class Settings:
         Relative paths are taken from the working directory, as for every other command.
 
         Raises:
-            ConfigError: as `node.tables.override`.
+            ConfigError: as `node.config.tables.override`.
         """
         return tables.override(self, values, "command line")
 
@@ -320,7 +321,7 @@ class Settings:
 
 def example() -> str:
     """The text of an example `gateway.toml` with every key, commented out at its default."""
-    from node.reference import example as render  # noqa: PLC0415 - reads source code; CLI only
+    from node.config.reference import example as render  # noqa: PLC0415 - reads source code; CLI only
 
     heading = "Every setting of a Hedgerow node, at its default. Relative paths start at this file."
     return render(Settings, heading)

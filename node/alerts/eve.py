@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from gossip.flows import FAMILIES
-from node.appending import LineFile
-from node.incidents import UNKNOWN, Incident, Sample
+from node.alerts.appending import LineFile
+from node.alerts.incidents import UNKNOWN, Incident, Sample
 from node.times import eve_time
 
 GID = 48_484

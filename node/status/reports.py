@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from gossip.actions import Report, Topic
-from node.alerts import TokenBucket
+from node.alerts.eve import TokenBucket
 from node.logs import get_logger, printable
 
 REASONS_MAX = 32

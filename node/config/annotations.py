@@ -6,7 +6,7 @@ from dataclasses import Field, dataclass, fields
 from enum import Enum
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from node import quantities
+from node.config import quantities
 
 
 class Quantity(Enum):

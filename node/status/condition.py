@@ -8,13 +8,13 @@ import trio
 
 from gossip.actions import Topic
 from gossip.learning.beta import clopper_pearson
-from node.alerting import Alerting
+from node.alerts.alerting import Alerting
+from node.config.settings import Settings
 from node.driver import Driver
 from node.intake import Intake
 from node.p2p.transport import Transport
-from node.reports import Reports
-from node.settings import Settings
-from node.status import DetectorStatus, MeshStatus, PeerStatus, SensorStatus, Status
+from node.status.document import DetectorStatus, MeshStatus, PeerStatus, SensorStatus, Status
+from node.status.reports import Reports
 from node.watch import Watch
 
 PEERS_SHOWN = 64

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from node.logs import printable
-from node.status import AlertsStatus, DetectorStatus, MeshStatus, SensorStatus, Status
+from node.status.document import AlertsStatus, DetectorStatus, MeshStatus, SensorStatus, Status
 from node.times import short_time
 
 PEERS_SHOWN = 12

@@ -22,8 +22,8 @@ from pathlib import Path
 from stat import S_IMODE
 
 from gossip.errors import StateError
-from node import generations
-from node.generations import Generation, Snapshot
+from node.state import generations
+from node.state.generations import Generation, Snapshot
 
 __all__ = ["Snapshot", "Store"]
 

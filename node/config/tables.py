@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from gossip.errors import ConfigError
-from node import quantities
-from node.annotations import (
+from node.config import quantities
+from node.config.annotations import (
     Check,
     Duration,
     Example,

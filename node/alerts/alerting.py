@@ -7,11 +7,11 @@ from typing import Any
 
 import trio
 
-from node.alerts import Alerts, Verdict
-from node.incidents import Anomaly, Incidents
+from node.alerts.eve import Alerts, Verdict
+from node.alerts.incidents import Anomaly, Incidents
+from node.config.settings import Settings
 from node.logs import get_logger
-from node.settings import Settings
-from node.status import AlertsStatus, AlertStatus
+from node.status.document import AlertsStatus, AlertStatus
 from node.watch import Serving
 
 SHOWN = 10

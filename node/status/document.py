@@ -1,0 +1,158 @@
+"""What a node tells about itself."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from gossip.errors import StateError
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """A peer that we are connected to or hold in the view."""
+
+    peer: str
+    addresses: tuple[str, ...] = ()
+    connected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MeshStatus:
+    """The protocol's side.
+
+    Args:
+        peers: the view, and whoever else is connected; at most 64.
+        cycle: own cycle.
+        ages: updates absorbed by each fragment of the model.
+        exchange: name of the algorithm.
+        bytes_in: payload and framing received since the start; bytes_out sent.
+        merges: models merged since the start.
+        refusals: peers refused, by reason.
+        refused_by: peers that refused us, by reason.
+        shed: messages and events dropped over a bound, by kind.
+        remote_faults: peers that broke the protocol.
+    """
+
+    peers: tuple[PeerStatus, ...] = ()
+    cycle: int = 0
+    ages: tuple[int, ...] = ()
+    exchange: str = ""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    merges: int = 0
+    refusals: dict[str, int] = field(default_factory=dict)
+    refused_by: dict[str, int] = field(default_factory=dict)
+    shed: dict[str, int] = field(default_factory=dict)
+    remote_faults: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SensorStatus:
+    """One sensor's log: what was read, and what could not be."""
+
+    kind: str
+    path: str
+    flows: int = 0
+    bad_lines: int = 0
+    last_flow_ts_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorStatus:
+    """The detector's side.
+
+    Args:
+        state: "learning" until calibrated, then "watching".
+        model: its cycle and digest.
+        loss: of the last training; None before it.
+        flows_scored: since the start; flows_anomalous of them were over the threshold.
+        calibration_flows: held now; calibration_flows_needed before alerts are raised.
+        budget: share of benign flows that may be false alarms.
+        threshold: score above which a flow is anomalous; None while learning.
+        false_alarm_share: measured on held-out flows; None where there are none.
+        false_alarm_share_low: end of its 95 % interval, and false_alarm_share_high the other.
+    """
+
+    state: str = "learning"
+    model: str = ""
+    loss: float | None = None
+    flows_scored: int = 0
+    flows_anomalous: int = 0
+    calibration_flows: int = 0
+    calibration_flows_needed: int = 0
+    budget: float = 0.0
+    threshold: float | None = None
+    false_alarm_share: float | None = None
+    false_alarm_share_low: float | None = None
+    false_alarm_share_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertStatus:
+    """One incident, open or closed, with its growth since its alert was written."""
+
+    incident: str
+    family: str
+    source: str
+    flows: int
+    score_max: float
+    first_seen_ts_s: float
+    last_seen_ts_s: float
+    open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsStatus:
+    """Alerts written, held back by the rate limit, and lost to a disk that refused them."""
+
+    path: str = ""
+    written: int = 0
+    suppressed: int = 0
+    failed: int = 0
+    incidents_open: int = 0
+    last: tuple[AlertStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole document. Counters start at zero with the process.
+
+    Args:
+        version: of this document; grows when a field changes its meaning.
+        name: the gateway's.
+        peer: own identity.
+        state: "starting", "joining", "running", "isolated" or "stopping".
+        detail: what it waits for, where it waits.
+        addresses: to join by, with the identity.
+    """
+
+    name: str
+    peer: str
+    pid: int
+    software: str
+    state: str
+    uptime_s: float
+    detail: str = ""
+    addresses: tuple[str, ...] = ()
+    mesh: MeshStatus = field(default_factory=MeshStatus)
+    sensors: tuple[SensorStatus, ...] = ()
+    detector: DetectorStatus = field(default_factory=DetectorStatus)
+    alerts: AlertsStatus = field(default_factory=AlertsStatus)
+    version: int = VERSION
+
+
+def parse(document: dict[str, Any]) -> Status:
+    """The document as `fetch` gives it, with its types checked; unknown fields are ignored.
+
+    Raises:
+        StateError: a field is missing or of the wrong type.
+    """
+    try:
+        return msgspec.convert(document, Status)
+    except msgspec.ValidationError as error:
+        raise StateError(
+            f"status: {error}; is this hedgerow of the same version as the node's?"
+        ) from error
