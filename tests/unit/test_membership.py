@@ -261,3 +261,25 @@ def test_a_later_life_with_the_same_seed_draws_anew():
 
     assert asked(0) == asked(0)
     assert all(a != b for a, b in pairwise([asked(0), asked(1), asked(2)]))
+
+
+@pytest.mark.parametrize(("cycle_us", "shuffles"), [(10_000_000, 1), (2_000_000, 1), (200_000, 10)])
+def test_a_peer_has_two_seconds_to_answer_however_short_the_cycle(cycle_us, shuffles):
+    config = PeerConfig(cycle_us=cycle_us, probe_cycles=1_000)
+    member = Membership(config, contact(0), b"seed")
+    member.view.add(Entry(contact(1)))
+    assert [target for target, _ in member.begin_shuffle()] == [contact(1)]
+    for _ in range(shuffles):
+        assert member.overdue() == []
+        member.begin_shuffle()
+    assert member.overdue() == [peer_id(1)]
+
+
+def test_a_probe_in_vain_is_not_news_while_others_are_known():
+    member = Membership(QUIET, contact(0), b"seed")
+    member.view.add(Entry(contact(1)))
+    member.ask(contact(2))
+    assert not member.lose(peer_id(2))
+    member.ask(contact(2))
+    assert member.lose(peer_id(1))
+    assert member.lose(peer_id(2))  # nobody is left: why is worth a word
