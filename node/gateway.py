@@ -206,7 +206,7 @@ class Gateway:
             )
         self._trainer.restore(_group(arrays, "trainer"))
         self._trained = self._trainer.to_arrays()
-        self._watch.restore(_group(arrays, "watch"), snapshot.cycle)
+        self._watch.restore(_group(arrays, "watch"))
         self._alerting.restore(small["incidents"])
         self._peer_state = (arrays["peer.vector"], arrays["peer.ages"], snapshot.cycle)
         self._remembered = tuple(

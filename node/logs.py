@@ -32,7 +32,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger for one room (`get_logger("runtime")`); use `log.info("event", key=value)`."""
+    """A logger for one part (`get_logger("sensor")`); use `log.info("event", key=value)`."""
     return cast(
         "structlog.stdlib.BoundLogger",
         structlog.wrap_logger(

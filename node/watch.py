@@ -261,12 +261,8 @@ class Watch:
             arrays |= {f"calibration.{name}": array for name, array in found.items()}
         return arrays
 
-    def restore(self, arrays: dict[str, NDArray[Any]], cycle: int) -> None:
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Become what `to_arrays` described. The 30 s context starts empty.
-
-        Args:
-            arrays: from `to_arrays`.
-            cycle: of the model that serves, where `arrays` do not say.
 
         Raises:
             StateError: an array is absent or damaged.
@@ -283,7 +279,6 @@ class Watch:
         vector = arrays.get("serving.vector")
         if vector is not None and vector.shape == (self._shape.layout.dim,):
             calibration = Calibration.from_arrays(group("calibration"))
-            made = arrays.get("serving.cycle")
-            self.serving = Serving(vector, calibration, cycle if made is None else int(made[0]))
+            self.serving = Serving(vector, calibration, int(arrays["serving.cycle"][0]))
         if self.state is State.WATCHING:  # until then every row helps, and nothing is alarming
             self._cold_left, self._warm_ts_s = COLD_FLOWS_MAX, None

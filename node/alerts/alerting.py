@@ -46,7 +46,7 @@ class Alerting:
         Args:
             anomalies: flows over the threshold of `serving`.
             serving: the model that judged them.
-            now_ts_s: the latest time of any flow, on the flows' own clock.
+            now_ts_s: what time it is by the flows' own clocks; what is quiet since is over.
         """
         now_s = trio.current_time()
         if serving is not None and anomalies:

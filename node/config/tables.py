@@ -49,7 +49,6 @@ __all__ = [
     "from_table",
     "load",
     "override",
-    "parse_assignment",
 ]
 
 T = TypeVar("T")
@@ -147,26 +146,6 @@ def override(instance: T, values: Mapping[str, Any], where: str) -> T:
     for dotted, value in values.items():
         instance = _replaced(instance, dotted.split("."), value, Where(where, "", Path.cwd()))
     return instance
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """Split `mesh.cycle=5 s` into a dotted key and a value for `override`.
-
-    The value is TOML where it parses as such (`true`, `3`, `["a"]`), and plain text otherwise.
-
-    Raises:
-        ConfigError: there is no `=` or no key.
-    """
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(
-            f'{text!r} is not an assignment; write KEY=VALUE, such as mesh.cycle="5 s"'
-        )
-    try:
-        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    return key.strip(), parsed
 
 
 def _table(cls: type[Any], value: Any, where: Where) -> Any:

@@ -13,7 +13,7 @@ import msgspec
 from gossip.errors import StateError
 from gossip.flows import FAMILIES, ConnState, Flow
 from node.sensors.community import community_id, packed
-from node.sensors.labels import LabelRules, more_specific
+from node.sensors.labels import family_of, more_specific
 from node.sensors.lines import ReadStats
 
 SENSOR = "suricata"
@@ -66,7 +66,6 @@ class _FlowEvent(msgspec.Struct):
 
 
 class _Signature(msgspec.Struct):
-    signature_id: int = 0
     signature: str = ""
     category: str = ""
     severity: int = 3
@@ -92,16 +91,9 @@ _snapshot = msgspec.msgpack.Decoder(dict[int, _Pending])
 
 
 class EveParser:
-    """Lines of `eve.json` to flows, labelled by the alerts that came before them.
+    """Lines of `eve.json` to flows, labelled by the alerts that came before them."""
 
-    Args:
-        rules: how alerts become families.
-        link_bytes: bytes of link header a packet; 0 for a tunnel without Ethernet.
-    """
-
-    def __init__(self, rules: LabelRules | None = None, link_bytes: int = ETHERNET_BYTES) -> None:
-        self._rules = rules or LabelRules()
-        self._link_bytes = link_bytes
+    def __init__(self) -> None:
         self._pending: OrderedDict[int, _Pending] = OrderedDict()
         self._logged: OrderedDict[int, None] = OrderedDict()
         self._stats = ReadStats()
@@ -157,7 +149,7 @@ class EveParser:
         orig_p, resp_p = event.src_port, event.dest_port
         if proto == "icmp":
             orig_p, resp_p = event.icmp_type, event.icmp_code
-        header = self._link_bytes + VLAN_TAG_BYTES * _tags(event.vlan)
+        header = ETHERNET_BYTES + VLAN_TAG_BYTES * _tags(event.vlan)
         state, confidence = _judge(proto, counts, event.tcp)
         ts = start.timestamp()
         duration = max(0.0, (end - start).total_seconds())
@@ -202,9 +194,7 @@ class EveParser:
     def _alert(self, event: _AlertEvent) -> None:
         ts = _time(event.timestamp, "timestamp").timestamp()
         alert = event.alert
-        family = self._rules.family(
-            alert.signature_id, alert.signature, alert.category, alert.severity
-        )
+        family = family_of(alert.signature, alert.category, alert.severity)
         if family is None or not event.flow_id:
             return
         if event.flow_id in self._logged:

@@ -1,16 +1,11 @@
 """From a Suricata alert to a family of attack: a weak label, mostly right and never complete.
 
-The rules are tried in this order, and the first that answers wins: the signature's number, as set
-by the operator; a word in the signature's text; the signature's category. Where several alerts hit
-one flow, the most specific family wins (`SPECIFICITY`): a flood also looks like a scan to a rule
-that counts connections, never the other way about.
+A word in the signature's text decides, then the signature's category. Where several alerts hit one
+flow, the most specific family wins (`SPECIFICITY`): a flood also looks like a scan to a rule that
+counts connections, never the other way about.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-from gossip.errors import ConfigError
-from gossip.flows import FAMILIES
 
 SPECIFICITY = ("other", "scan", "dos", "brute-force", "exploit", "exfiltration", "malware")
 """Families from the vaguest to the most specific."""
@@ -60,39 +55,15 @@ SEVERITY_OTHER_MAX = 2
 Suricata files its notices, such as protocol decoding events, under 3."""
 
 
-@dataclass(frozen=True, slots=True)
-class LabelRules:
-    """How alerts become families.
-
-    Args:
-        by_signature: signature number to family; "benign" there means: this alert says nothing.
-
-    Raises:
-        ConfigError: a family is unknown.
-    """
-
-    by_signature: Mapping[int, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check the families."""
-        for number, family in self.by_signature.items():
-            if family not in FAMILIES:
-                raise ConfigError(
-                    f"signature {number}: family {family!r} is none of {', '.join(FAMILIES)}"
-                )
-
-    def family(self, signature_id: int, signature: str, category: str, severity: int) -> str | None:
-        """The family that an alert speaks of; None where it does not speak of an attack."""
-        chosen = self.by_signature.get(signature_id)
-        if chosen is not None:
-            return None if chosen == FAMILIES[0] else chosen
-        text = signature.lower()
-        for word, family in WORDS:
-            if word in text:
-                return family
-        if category in CATEGORIES:
-            return CATEGORIES[category]
-        return "other" if 1 <= severity <= SEVERITY_OTHER_MAX else None
+def family_of(signature: str, category: str, severity: int) -> str | None:
+    """The family that an alert speaks of; None where it does not speak of an attack."""
+    text = signature.lower()
+    for word, family in WORDS:
+        if word in text:
+            return family
+    if category in CATEGORIES:
+        return CATEGORIES[category]
+    return "other" if 1 <= severity <= SEVERITY_OTHER_MAX else None
 
 
 def more_specific(one: str, two: str) -> str:

@@ -13,7 +13,6 @@ import msgspec
 from gossip.errors import SensorError, StateError
 from gossip.flows import Flow
 from node.sensors.eve import EveParser
-from node.sensors.labels import LabelRules
 from node.sensors.lines import LineParser, LineSplitter, ReadStats
 from node.sensors.zeek import ZeekParser
 
@@ -37,16 +36,11 @@ EXPECTED = {
 }
 
 
-def parser_for(kind: Kind, rules: LabelRules | None = None) -> LineParser:
-    """A fresh parser.
-
-    Args:
-        kind: whose lines.
-        rules: how Suricata's alerts become weak labels.
-    """
+def parser_for(kind: Kind) -> LineParser:
+    """A fresh parser for this sensor's lines."""
     if kind is Kind.EVE:
-        return EveParser(rules)
-    return ZeekParser() if kind is Kind.ZEEK else AutoParser(rules)
+        return EveParser()
+    return ZeekParser() if kind is Kind.ZEEK else AutoParser()
 
 
 class _Head(msgspec.Struct):
@@ -82,8 +76,7 @@ def detect(line: bytes) -> Kind | None:
 class AutoParser:
     """Finds out from the lines whose they are, once, and from then on is that sensor's parser."""
 
-    def __init__(self, rules: LabelRules | None = None) -> None:
-        self._rules = rules
+    def __init__(self) -> None:
         self._stats = ReadStats()
         self._kind = Kind.AUTO
         self._parser: LineParser | None = None
@@ -123,13 +116,13 @@ class AutoParser:
             raise StateError(f"the saved state of a sensor is damaged: {error}") from None
         if kind is Kind.AUTO:
             return
-        parser = parser_for(kind, self._rules)
+        parser = parser_for(kind)
         parser.restore(saved.inner)
         self._kind, self._parser = kind, parser
 
     def _become(self, kind: Kind) -> None:
         self._kind = kind
-        self._parser = parser_for(kind, self._rules)
+        self._parser = parser_for(kind)
         stats = self._parser.stats
         stats.lines, stats.bad = self._stats.lines, self._stats.bad
         stats.samples.extend(self._stats.samples)

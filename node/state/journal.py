@@ -33,7 +33,6 @@ _LENGTH_BYTES = 4
 
 # Named, not numbered: a journal stays readable when a kind is added.
 _EVENTS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
-_ACTIONS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Action)}
 
 
 @dataclass(frozen=True, slots=True)

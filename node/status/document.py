@@ -124,7 +124,7 @@ class Status:
         version: of this document; grows when a field changes its meaning.
         name: the gateway's.
         peer: own identity.
-        state: "starting", "joining", "running", "isolated" or "stopping".
+        state: "joining", "running" or "isolated".
         detail: what it waits for, where it waits.
         addresses: to join by, with the identity.
     """

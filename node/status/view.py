@@ -9,7 +9,7 @@ from node.status.document import AlertsStatus, DetectorStatus, MeshStatus, Senso
 from node.times import short_time
 
 PEERS_SHOWN = 12
-_COLOURS = {"running": "green", "watching": "green", "isolated": "red", "stopping": "red"}
+_COLOURS = {"running": "green", "watching": "green", "isolated": "red"}
 
 
 def render(status: Status) -> RenderableType:

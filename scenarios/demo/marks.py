@@ -105,6 +105,6 @@ def saved_watch(state_dir: Path, budget: float) -> Watch | None:
                 for name, array in snapshot.arrays.items()
                 if name.startswith("watch.")
             }
-            watch.restore(arrays, snapshot.cycle)
+            watch.restore(arrays)
             return watch
     return None

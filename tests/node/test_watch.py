@@ -123,7 +123,7 @@ def test_only_the_heads_objection_gives_an_anomaly_a_family(calm):
     copies = []
     for deaf_to in ("odds", "error"):
         copy = fresh()
-        copy.restore(watch.to_arrays(), 60)
+        copy.restore(watch.to_arrays())
         copy.observe(parsed(benign(100, first=CALM + 60)))  # until its context is full again
         copies.append(without(copy, deaf_to).observe(later))
     by_error, by_odds = copies
@@ -177,11 +177,11 @@ def test_everything_comes_back_from_the_disk(watching, tmp_path):
     store.close()
     again = fresh()
     store = Store.open(tmp_path / "state")
-    again.restore(store.load().arrays, 99)
+    again.restore(store.load().arrays)
     store.close()
     rows = watching.samples.rows(Role.CALIBRATE)
     assert np.array_equal(again.samples.rows(Role.CALIBRATE), rows)
-    assert again.serving.cycle == 40, "the model's own cycle, not the snapshot's"
+    assert again.serving.cycle == 40
     assert again.serving.calibration.threshold == watching.serving.calibration.threshold
     assert np.array_equal(again.judge(rows).score, watching.judge(rows).score)
     ours, theirs = again.batches(7), watching.batches(7)
@@ -194,7 +194,7 @@ def test_rows_from_before_the_scaler_outlive_a_restart():
     once, first, second = fresh(), fresh(), fresh()
     once.observe(flows)
     first.observe(flows[:200])
-    second.restore(first.to_arrays(), 0)
+    second.restore(first.to_arrays())
     for number, flow in enumerate(flows[200:], start=200):
         second.observe([flow])
         assert (second.batches(1) is not None) == (number == SCALER_ROWS - 1)
@@ -203,7 +203,7 @@ def test_rows_from_before_the_scaler_outlive_a_restart():
 
 def test_after_a_restart_nothing_is_judged_until_the_context_is_full_again(watching):
     again = fresh()
-    again.restore(watching.to_arrays(), 40)
+    again.restore(watching.to_arrays())
     flows = parsed(benign(200, first=CALM))
     warm = next(i for i, flow in enumerate(flows) if flow.ts >= flows[0].ts + 32)
     rows = again.samples.rows(Role.CALIBRATE).shape
@@ -217,7 +217,7 @@ def test_after_a_restart_nothing_is_judged_until_the_context_is_full_again(watch
 
 def test_a_flow_from_the_future_does_not_keep_a_restarted_gateway_blind(watching):
     again = fresh()
-    again.restore(watching.to_arrays(), 40)
+    again.restore(watching.to_arrays())
     again.observe([replace(parsed(benign(1))[0], ts=9e9)])
     again.observe(parsed(benign(COLD_FLOWS_MAX, first=CALM)))
     assert again.observe(parsed(scan(30, CALM + COLD_FLOWS_MAX)))

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossip.errors import ConfigError, StateError
+from gossip.errors import StateError
 from gossip.flows import FAMILIES, ConnState, Flow
 from node.sensors import eve
 from node.sensors.eve import EveParser
-from node.sensors.labels import CATEGORIES, SPECIFICITY, WORDS, LabelRules
+from node.sensors.labels import CATEGORIES, SPECIFICITY, WORDS, family_of
 
 START = "2026-11-23T04:06:29.269214+0000"
 SCAN = {"signature_id": 1, "signature": "x", "category": "Detection of a Network Scan"}
@@ -93,7 +93,6 @@ def test_each_vlan_tag_is_four_bytes(vlan, header):
 
 
 def test_a_link_without_ethernet():
-    assert only(event(), parser=EveParser(link_bytes=0)).orig_ip_bytes == 527
     parser = EveParser()
     assert parser.parse(event(flow={"bytes_toserver": 90})) is None
     assert "is this not Ethernet?" in parser.stats.samples[0].reason
@@ -254,15 +253,7 @@ def test_a_damaged_snapshot_is_refused(snapshot):
     ],
 )
 def test_families_of_alerts(signature, category, severity, family):
-    assert LabelRules().family(5, signature, category, severity) == family
-
-
-def test_the_operator_has_the_last_word():
-    rules = LabelRules({5: "exfiltration", 6: "benign"})
-    assert rules.family(5, "mirai", "", 1) == "exfiltration"
-    assert rules.family(6, "mirai", "", 1) is None
-    with pytest.raises(ConfigError, match="signature 7: family 'weather' is none of benign"):
-        LabelRules({7: "weather"})
+    assert family_of(signature, category, severity) == family
 
 
 def test_every_rule_leads_to_a_family():

@@ -234,16 +234,6 @@ def test_override() -> None:
         assert expected in str(caught.value)
 
 
-def test_assignments() -> None:
-    assert tables.parse_assignment("a.b=3") == ("a.b", 3)
-    assert tables.parse_assignment("a = 5 s") == ("a", "5 s")
-    assert tables.parse_assignment('a=["x=y"]') == ("a", ["x=y"])
-    assert tables.parse_assignment("a=/ip4/1.2.3.4") == ("a", "/ip4/1.2.3.4")
-    for text in ["a", "=3"]:
-        with pytest.raises(ConfigError, match="KEY=VALUE"):
-            tables.parse_assignment(text)
-
-
 def test_reference() -> None:
     keys = {key.key: key for key in describe(Sample)}
     assert list(keys) == [
