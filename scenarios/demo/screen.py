@@ -7,7 +7,6 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from node.status.view import bytes_text
 from scenarios.demo.course import END_S, Check, Course, Moment
 from scenarios.demo.feeds import Feed
 from scenarios.demo.marks import Marks, Share
@@ -82,38 +81,47 @@ class Screen:
             )
 
     def _picture(self, moment: Moment | None) -> Group:
-        table = Table(title="Six gateways, one mesh, no server", title_justify="left")
-        for heading in ("gateway", "sensor", "state"):
-            table.add_column(heading)
-        for heading in ("peers", "cycle", "merged", "flows", "alerts", "false alarms", "found",
-                        "named", "sent"):  # fmt: skip
-            table.add_column(heading, justify="right")
+        table = Table(
+            title="Six gateways, one mesh, no server",
+            caption="false alarms, found, named: % of flows kept back",
+            title_justify="left",
+            caption_justify="left",
+            box=None,
+            padding=(0, 1, 0, 0),
+        )
+        for heading in ("gateway", "labels", "state"):
+            table.add_column(heading, no_wrap=True)
+        for heading in ("peers", "cycle", "merged", "flows", "alerts", "false", "found", "named"):
+            table.add_column(heading, justify="right", no_wrap=True)
         for feed in self._feeds:
             table.add_row(*self._row(feed, moment))
         return Group(table, self._bar, *self._said[-EVENTS_SHOWN:])
 
     def _row(self, feed: Feed, moment: Moment | None) -> list[str]:
         plan = feed.plan
-        sensor = plan.sensor + (" + labels" if plan.labels else "")
+        labels = "yes" if plan.labels else "none"
         status = None if moment is None else moment.statuses.get(plan.name)
         if status is None:
-            return [plan.name, sensor, "starting" if moment is None else "down", *["-"] * 9]
+            return [plan.name, labels, "starting" if moment is None else "down", *["-"] * 8]
         marks = self._marks.get(plan.name)
         mean = None if marks is None else marks.mean
         return [
             plan.name,
-            sensor,
+            labels,
             status.detector.state,
             str(len(status.mesh.peers)),
             str(status.mesh.cycle),
             str(status.mesh.merges),
-            f"{status.detector.flows_scored:,}",
+            str(status.detector.flows_scored),
             str(status.alerts.written + status.alerts.suppressed),
-            share(None if marks is None else marks.false_alarms),
-            share(None if mean is None else mean.found),
-            share(None if mean is None else mean.named),
-            bytes_text(status.mesh.bytes_out),
+            _whole(None if marks is None else marks.false_alarms),
+            _whole(None if mean is None else mean.found),
+            _whole(None if mean is None else mean.named),
         ]
+
+
+def _whole(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.0f}"
 
 
 def results(console: Console, course: Course, controls: dict[str, Marks]) -> None:
