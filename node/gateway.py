@@ -20,6 +20,7 @@ from typing import Any
 import trio
 
 from gossip.actions import Action, Train
+from gossip.arrays import group_of, prefixed
 from gossip.codec import frame_bytes_max
 from gossip.contacts import Contact, PeerId
 from gossip.errors import ConfigError, StateError
@@ -204,9 +205,9 @@ class Gateway:
                 f"({small.get('fingerprint')}); this node would have {self._fingerprint.text}. "
                 "Name another state folder, or go back to the release that wrote it"
             )
-        self._trainer.restore(_group(arrays, "trainer"))
+        self._trainer.restore(group_of(arrays, "trainer"))
         self._trained = self._trainer.to_arrays()
-        self._watch.restore(_group(arrays, "watch"))
+        self._watch.restore(group_of(arrays, "watch"))
         self._alerting.restore(small["incidents"])
         self._peer_state = (arrays["peer.vector"], arrays["peer.ages"], snapshot.cycle)
         self._remembered = tuple(
@@ -222,9 +223,9 @@ class Gateway:
 
         A training that is under way is not part of it, on neither side of the model.
         """
-        arrays: dict[str, Any] = {f"trainer.{n}": a for n, a in self._trained.items()}
-        arrays |= {f"watch.{n}": a for n, a in self._watch.to_arrays().items()}
-        arrays |= {"peer.vector": peer.vector.copy(), "peer.ages": peer.ages}
+        arrays: dict[str, Any] = prefixed("trainer", self._trained)
+        arrays |= prefixed("watch", self._watch.to_arrays())
+        arrays |= prefixed("peer", {"vector": peer.vector.copy(), "ages": peer.ages})
         small = {
             "fingerprint": self._fingerprint.text,
             "remembered": [[c.peer, list(c.addresses)] for c in peer.remembered],
@@ -363,11 +364,6 @@ class Gateway:
                 if trouble:
                     _log.info("what is learnt is saved again")
                 trouble = ""
-
-
-def _group(arrays: dict[str, Any], name: str) -> dict[str, Any]:
-    prefix = f"{name}."
-    return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
 
 
 def _recorder(journal: Journal) -> Callable[[Event, int, Sequence[Action]], None]:

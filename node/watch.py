@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.arrays import group_of, prefixed
 from gossip.features import CONTEXT_S, SCHEMA, FeatureExtractor
 from gossip.flows import FAMILIES, Flow
 from gossip.learning.calibration import Calibration, State, calibrate, rows_needed
@@ -247,18 +248,15 @@ class Watch:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays for the store."""
-        arrays: dict[str, NDArray[Any]] = {
-            f"samples.{name}": array for name, array in self.samples.to_arrays().items()
-        }
+        arrays: dict[str, NDArray[Any]] = prefixed("samples", self.samples.to_arrays())
         if self._early:
             arrays["early"] = np.stack(self._early)
         if self._scaler is not None:
-            arrays |= {f"scaler.{n}": a for n, a in self._scaler.to_arrays().items()}
+            arrays |= prefixed("scaler", self._scaler.to_arrays())
         if self.serving is not None:
             arrays["serving.vector"] = self.serving.vector
             arrays["serving.cycle"] = np.array([self.serving.cycle], np.int64)
-            found = self.serving.calibration.to_arrays()
-            arrays |= {f"calibration.{name}": array for name, array in found.items()}
+            arrays |= prefixed("calibration", self.serving.calibration.to_arrays())
         return arrays
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
@@ -267,18 +265,13 @@ class Watch:
         Raises:
             StateError: an array is absent or damaged.
         """
-
-        def group(name: str) -> dict[str, NDArray[Any]]:
-            prefix = f"{name}."
-            return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
-
-        self.samples.restore(group("samples"))
+        self.samples.restore(group_of(arrays, "samples"))
         self._early = list(arrays.get("early", ()))
-        if scaler := group("scaler"):
+        if scaler := group_of(arrays, "scaler"):
             self._scaler = Scaler.from_arrays(scaler)
         vector = arrays.get("serving.vector")
         if vector is not None and vector.shape == (self._shape.layout.dim,):
-            calibration = Calibration.from_arrays(group("calibration"))
+            calibration = Calibration.from_arrays(group_of(arrays, "calibration"))
             self.serving = Serving(vector, calibration, int(arrays["serving.cycle"][0]))
         if self.state is State.WATCHING:  # until then every row helps, and nothing is alarming
             self._cold_left, self._warm_ts_s = COLD_FLOWS_MAX, None

@@ -11,6 +11,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.arrays import group_of, prefixed
 from gossip.draws import Purpose, generator
 from gossip.errors import StateError
 from gossip.learning.learner import BENIGN, NO_LABEL, Batches
@@ -217,11 +218,10 @@ class Samples:
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Arrays for the store, named `pool.array`."""
-        return {
-            f"{name}.{key}": array
-            for name, pool in self._pools.items()
-            for key, array in pool.to_arrays().items()
-        }
+        arrays: dict[str, NDArray[np.generic]] = {}
+        for name, pool in self._pools.items():
+            arrays |= prefixed(name, pool.to_arrays())
+        return arrays
 
     def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Become what `to_arrays` described.
@@ -238,10 +238,7 @@ class Samples:
 
     def _restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         for name, pool in self._pools.items():
-            prefix = f"{name}."
-            pool.restore(
-                {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
-            )
+            pool.restore(group_of(arrays, name))
 
 
 def _pool(family: int, role: Role) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gossip.arrays import group_of
 from gossip.errors import StateError
 from gossip.flows import FAMILIES
 from gossip.learning.calibration import State
@@ -100,11 +101,6 @@ def saved_watch(state_dir: Path, budget: float) -> Watch | None:
             return None
         if snapshot is not None:
             watch = new_watch(budget, b"", "")
-            arrays = {
-                name.removeprefix("watch."): array
-                for name, array in snapshot.arrays.items()
-                if name.startswith("watch.")
-            }
-            watch.restore(arrays)
+            watch.restore(group_of(snapshot.arrays, "watch"))
             return watch
     return None
