@@ -113,7 +113,7 @@ class Condition:
             state=watch.state.value,
             model="" if serving is None else _model(serving.cycle, serving.vector.tobytes()),
             loss=self._reports.loss,
-            flows_scored=watch.seen.flows,
+            flows_seen=watch.seen.flows,
             flows_anomalous=watch.seen.anomalous,
             calibration_flows=watch.calibration_rows,
             calibration_flows_needed=watch.calibration_rows_needed,

@@ -68,7 +68,8 @@ class DetectorStatus:
         state: "learning" until calibrated, then "watching".
         model: its cycle and digest.
         loss: of the last training; None before it.
-        flows_scored: since the start; flows_anomalous of them were over the threshold.
+        flows_seen: since the start, those taken while learning too; flows_anomalous of them were over
+            the threshold.
         calibration_flows: held now; calibration_flows_needed before alerts are raised.
         budget: share of benign flows that may be false alarms.
         threshold: score above which a flow is anomalous; None while learning.
@@ -79,7 +80,7 @@ class DetectorStatus:
     state: str = "learning"
     model: str = ""
     loss: float | None = None
-    flows_scored: int = 0
+    flows_seen: int = 0
     flows_anomalous: int = 0
     calibration_flows: int = 0
     calibration_flows_needed: int = 0

@@ -113,8 +113,8 @@ def _detector(detector: DetectorStatus) -> Table:
     table.add_row("calibration", calibration)
     table.add_row("threshold", f"{threshold} for a budget of {share_text(detector.budget)}")
     table.add_row("false alarms", share_text(detector.false_alarm_share) + interval)
-    scored = f"{detector.flows_scored:,} scored, {detector.flows_anomalous:,} anomalous"
-    table.add_row("flows", scored)
+    seen = f"{detector.flows_seen:,} seen, {detector.flows_anomalous:,} anomalous"
+    table.add_row("flows", seen)
     table.add_row("model", _said(detector.model or "—"))
     table.add_row("loss", "—" if detector.loss is None else f"{detector.loss:.4g}")
     return table

@@ -76,7 +76,7 @@ class Screen:
                 f"{moment.at_s:5.0f} s  {len(moment.statuses)} gateways up, "
                 f"{sum(s.detector.state == 'watching' for s in found)} watching, "
                 f"{sum(s.mesh.merges for s in found)} models merged, "
-                f"{sum(s.detector.flows_scored for s in found)} flows seen",
+                f"{sum(s.detector.flows_seen for s in found)} flows seen",
                 highlight=False,
             )
 
@@ -112,7 +112,7 @@ class Screen:
             str(len(status.mesh.peers)),
             str(status.mesh.cycle),
             str(status.mesh.merges),
-            str(status.detector.flows_scored),
+            str(status.detector.flows_seen),
             str(status.alerts.written + status.alerts.suppressed),
             _whole(None if marks is None else marks.false_alarms),
             _whole(None if mean is None else mean.found),

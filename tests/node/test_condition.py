@@ -130,7 +130,7 @@ def test_while_watching_it_measures_its_own_false_alarms(parts):
     assert found.state == "watching"
     assert 0 < found.threshold < inf
     assert found.false_alarm_share_low <= found.false_alarm_share <= found.false_alarm_share_high
-    assert found.flows_scored == 700
+    assert found.flows_seen == 700
     assert found.model.startswith("3-")
 
 
