@@ -1,6 +1,6 @@
 """One whole node: sensors and detector on one side, the mesh on the other, the disk below.
 
-    sensors ── Intake ── Watch ── Alarms
+    sensors ── Intake ── Watch ── Alerter
                            │
     Peer ── Driver ── Trainer ── Store
       │
@@ -35,7 +35,7 @@ from gossip.learning.samples import SampleConfig
 from gossip.learning.shapes import DetectorShape
 from gossip.peer import Peer
 from node.addresses import merge_contacts, parse_contact
-from node.alerts.alerting import Alerting
+from node.alerts.alerter import Alerter
 from node.config.settings import Settings
 from node.driver import Driver
 from node.intake import Intake
@@ -169,7 +169,7 @@ class Gateway:
         self._watch = new_watch(settings.detector.budget, samples_seed(identity), identity.peer)
         self._reports = Reports()
         self._name = settings.node.name or identity.peer[-8:]
-        self._alerting = Alerting(settings, self._name)
+        self._alerter = Alerter(settings, self._name)
         self._stopping = trio.Event()
         self._since_training = 0
         self._next_training = trio.Event()
@@ -208,7 +208,7 @@ class Gateway:
         self._trainer.restore(group_of(arrays, "trainer"))
         self._trained = self._trainer.to_arrays()
         self._watch.restore(group_of(arrays, "watch"))
-        self._alerting.restore(small["incidents"])
+        self._alerter.restore(small["incidents"])
         self._peer_state = (arrays["peer.vector"], arrays["peer.ages"], snapshot.cycle)
         self._remembered = tuple(
             Contact(PeerId(peer), tuple(addresses)) for peer, addresses in small["remembered"]
@@ -230,7 +230,7 @@ class Gateway:
             "fingerprint": self._fingerprint.text,
             "remembered": [[c.peer, list(c.addresses)] for c in peer.remembered],
             "sensors": {str(i.settings.path): i.saved() for i in self._intakes},
-            "incidents": self._alerting.saved(),
+            "incidents": self._alerter.saved(),
         }
         return Snapshot(peer.cycle, arrays, small)
 
@@ -267,7 +267,7 @@ class Gateway:
                 self._watch,
                 self._intakes,
                 self._reports,
-                self._alerting,
+                self._alerter,
             )
             bootstrap = merge_contacts([parse_contact(a) for a in settings.node.bootstrap])
             start = Start(tuple(c for c in bootstrap if c.peer != transport.peer), self._remembered)
@@ -284,7 +284,7 @@ class Gateway:
                     nursery.start_soon(intake.run, self._take, self._pace)
                 await driver.run(start)
                 nursery.cancel_scope.cancel()
-            self._alerting.close()
+            self._alerter.close()
             if journal is not None:
                 journal.close()
             self._store.save(self._snapshot(peer))
@@ -319,7 +319,7 @@ class Gateway:
         """Flows of any sensor. Their own time, not ours, says when an incident is over."""
         self._since_training += len(flows)
         anomalies = self._watch.observe(flows)
-        self._alerting.take(anomalies, self._watch.serving, self._flow_time_s())
+        self._alerter.take(anomalies, self._watch.serving, self._flow_time_s())
 
     async def _pace(self) -> None:
         """Wait, while learning, until what was taken has been trained on."""

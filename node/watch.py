@@ -10,6 +10,7 @@ training; merges that arrive in between never meet a threshold made for another 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,11 @@ class Serving:
     vector: Rows
     calibration: Calibration
     cycle: int
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that name the vector."""
+        return blake2b(self.vector.tobytes(), digest_size=4).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,19 +155,19 @@ class Incidents:
         known: Iterable[Incident] = [*self._open.values(), *self._closed]
         return sorted(known, key=lambda incident: -incident.last_seen_ts_s)[:count]
 
-    def state(self) -> list[Any]:
+    def saved(self) -> list[Any]:
         """Open incidents as JSON can hold them, for `restore` after a restart."""
         kept: list[Any] = msgspec.to_builtins(list(self._open.values()))
         return kept
 
-    def restore(self, state: Any) -> None:
-        """Take up what `state` gave, so that a restart does not report an incident twice.
+    def restore(self, saved: Any) -> None:
+        """Take up what `saved` gave, so that a restart does not report an incident twice.
 
         Raises:
-            StateError: it is not what `state` gives.
+            StateError: it is not what `saved` gives.
         """
         try:
-            found = msgspec.convert(state, list[Incident])
+            found = msgspec.convert(saved, list[Incident])
         except msgspec.ValidationError as error:
             raise StateError(
                 f"the saved incidents are damaged ({error}); remove the state folder's newest "

@@ -1,14 +1,14 @@
 """How a running node is: the status document, put together on demand."""
 
 import os
-from hashlib import blake2b
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 import trio
 
 from gossip.actions import Topic
 from gossip.learning.beta import clopper_pearson
-from node.alerts.alerting import Alerting
+from node.alerts.alerter import Alerter
 from node.config.settings import Settings
 from node.driver import Driver
 from node.intake import Intake
@@ -28,65 +28,55 @@ def software() -> str:
         return "hedgerow (not installed)"
 
 
+@dataclass(frozen=True, slots=True)
 class Condition:
-    """Reads the parts of a node; changes nothing."""
+    """The parts of a node, to be read and never changed."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        name: str,
-        transport: Transport,
-        driver: Driver,
-        watch: Watch,
-        intakes: list[Intake],
-        reports: Reports,
-        alerting: Alerting,
-    ) -> None:
-        self._settings = settings
-        self._name = name
-        self._transport = transport
-        self._driver = driver
-        self._watch = watch
-        self._intakes = intakes
-        self._reports = reports
-        self._alerting = alerting
-        self._since = trio.current_time()
+    settings: Settings
+    name: str
+    transport: Transport
+    driver: Driver
+    watch: Watch
+    intakes: list[Intake]
+    reports: Reports
+    alerter: Alerter
+    since: float = field(default_factory=trio.current_time)
 
     def document(self) -> Status:
         """The node as it is now."""
         state, detail = self._state()
         return Status(
-            name=self._name,
-            peer=self._transport.peer,
+            name=self.name,
+            peer=self.transport.peer,
             pid=os.getpid(),
             software=software(),
             state=state,
-            uptime_s=trio.current_time() - self._since,
+            uptime_s=trio.current_time() - self.since,
             detail=detail,
-            addresses=self._transport.addresses,
+            addresses=self.transport.addresses,
             mesh=self._mesh(),
             sensors=tuple(
                 SensorStatus(
                     i.settings.kind, str(i.settings.path), i.stats.flows, i.stats.bad, i.last_ts
                 )
-                for i in self._intakes
+                for i in self.intakes
             ),
             detector=self._detector(),
-            alerts=self._alerting.status(),
+            alerts=self.alerter.status(),
         )
 
     def _state(self) -> tuple[str, str]:
-        if self._driver.peer.view:
+        if self.driver.peer.view:
             return "running", ""
-        if self._reports.waiting_for:
-            joined = self._reports.counts[Topic.JOINED]
-            trouble = f"; last answer: {self._reports.trouble}" if self._reports.trouble else ""
-            return ("isolated" if joined else "joining"), self._reports.waiting_for + trouble
+        if self.reports.waiting_for:
+            joined = self.reports.counts[Topic.JOINED]
+            trouble = f"; last answer: {self.reports.trouble}" if self.reports.trouble else ""
+            return ("isolated" if joined else "joining"), self.reports.waiting_for + trouble
         return "running", "no peer is known yet; others can join by this node's addresses"
 
     def _mesh(self) -> MeshStatus:
-        peer, reports, stats = self._driver.peer, self._reports, self._transport.stats
-        connected = self._transport.peers()
+        peer, reports, stats = self.driver.peer, self.reports, self.transport.stats
+        connected = self.transport.peers()
         known = {c.peer: c.addresses for c in peer.view}
         everybody = [*known, *(p for p in connected if p not in known)]
         peers = tuple(PeerStatus(p, known.get(p, ()), p in connected) for p in everybody)
@@ -94,36 +84,32 @@ class Condition:
             peers=peers[:PEERS_SHOWN],
             cycle=peer.cycle,
             ages=tuple(int(age) for age in peer.ages),
-            exchange=self._settings.mesh.exchange.value,
+            exchange=self.settings.mesh.exchange.value,
             bytes_in=stats.wire_bytes_in,
             bytes_out=stats.wire_bytes_out,
             merges=reports.counts[Topic.MERGED],
             refusals=dict(reports.refused),
             refused_by=dict(reports.refused_by),
-            shed=dict(reports.shed + self._driver.shed),
+            shed=dict(reports.shed + self.driver.shed),
             remote_faults=reports.counts[Topic.REMOTE_FAULT] + sum(stats.faults.values()),
         )
 
     def _detector(self) -> DetectorStatus:
-        watch, serving = self._watch, self._watch.serving
+        watch, serving = self.watch, self.watch.serving
         alarms, held = watch.realised_rate()
         low, high = clopper_pearson(alarms, held) if held else (None, None)
         calibrated = serving is not None and watch.state.value == "watching"
         return DetectorStatus(
             state=watch.state.value,
-            model="" if serving is None else _model(serving.cycle, serving.vector.tobytes()),
-            loss=self._reports.loss,
+            model="" if serving is None else f"{serving.cycle}-{serving.digest}",
+            loss=self.reports.loss,
             flows_seen=watch.seen.flows,
             flows_anomalous=watch.seen.anomalous,
             calibration_flows=watch.calibration_rows,
             calibration_flows_needed=watch.calibration_rows_needed,
-            budget=self._settings.detector.budget,
+            budget=self.settings.detector.budget,
             threshold=serving.calibration.threshold if serving and calibrated else None,
             false_alarm_share=alarms / held if held and calibrated else None,
             false_alarm_share_low=low if calibrated else None,
             false_alarm_share_high=high if calibrated else None,
         )
-
-
-def _model(cycle: int, vector: bytes) -> str:
-    return f"{cycle}-{blake2b(vector, digest_size=4).hexdigest()}"

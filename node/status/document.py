@@ -68,8 +68,8 @@ class DetectorStatus:
         state: "learning" until calibrated, then "watching".
         model: its cycle and digest.
         loss: of the last training; None before it.
-        flows_seen: since the start, those taken while learning too; flows_anomalous of them were over
-            the threshold.
+        flows_seen: since the start, while learning too; flows_anomalous of them were over the
+            threshold.
         calibration_flows: held now; calibration_flows_needed before alerts are raised.
         budget: share of benign flows that may be false alarms.
         threshold: score above which a flow is anomalous; None while learning.

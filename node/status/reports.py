@@ -5,8 +5,8 @@ from collections.abc import Callable
 from time import monotonic
 
 from gossip.actions import Report, Topic
-from node.alerts.eve import TokenBucket
 from node.logs import get_logger, printable
+from node.rates import TokenBucket
 
 REASONS_MAX = 32
 """Different reasons counted by themselves; peers choose some of the words, so it is bounded."""

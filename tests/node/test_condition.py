@@ -16,7 +16,7 @@ from rich.console import Console
 from gossip.actions import Report, Topic
 from gossip.contacts import Contact, PeerId
 from node import logs
-from node.alerts.alerting import Alerting
+from node.alerts.alerter import Alerter
 from node.config.settings import SensorSettings, Settings
 from node.gateway import new_learner, new_watch
 from node.intake import Intake
@@ -46,7 +46,7 @@ class Parts:
         self.watch = new_watch(self.settings.detector.budget, b"secret", ME)
         self.intake = Intake(SensorSettings(self.log))
         self.reports = Reports()
-        self.alerting = Alerting(self.settings, "kitchen")
+        self.alerter = Alerter(self.settings, "kitchen")
 
     def document(self):
         """As a client gets it."""
@@ -61,7 +61,7 @@ class Parts:
                 self.watch,
                 [self.intake],
                 self.reports,
-                self.alerting,
+                self.alerter,
             )
             return msgspec.json.encode(condition.document())
 
@@ -81,7 +81,7 @@ class Parts:
 def parts(tmp_path):
     made = Parts(tmp_path)
     yield made
-    made.alerting.close()
+    made.alerter.close()
 
 
 def test_the_first_node_of_a_mesh_says_that_others_can_join(parts):
@@ -121,7 +121,7 @@ def test_while_learning_there_is_no_threshold_and_no_rate(tmp_path):
     assert found.state == "learning"
     assert (found.threshold, found.false_alarm_share) == (None, None)
     assert 0 < found.calibration_flows < found.calibration_flows_needed == 2_000
-    parts.alerting.close()
+    parts.alerter.close()
 
 
 def test_while_watching_it_measures_its_own_false_alarms(parts):

@@ -8,8 +8,8 @@ import trio
 
 from gossip.features import SCHEMA
 from gossip.flows import FAMILIES
-from node.alerts.eve import GID
 from node.alerts.incidents import UNKNOWN
+from node.alerts.records import GID
 from node.sensors.eve import EveParser
 from scenarios import recordings
 from tests.node.live import running, settings_for

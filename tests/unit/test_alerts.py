@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from gossip.errors import StateError
 from gossip.flows import FAMILIES, TS_MAX
-from node.alerts import eve as alerts
 from node.alerts.appending import LineFile
-from node.alerts.eve import Alerts, TokenBucket, Verdict, alert_line
 from node.alerts.incidents import UNKNOWN, Anomaly, Feature, Incident
+from node.alerts.records import SUPPRESSED_SID, Verdict, alert_line
+from node.alerts.writing import AlertFile
+from node.rates import TokenBucket
 from tests.unit.test_incidents import anomaly, incidents
 
 VERDICT = Verdict(4.0, 0.005, 2_100, 77, "abcdef")
@@ -34,7 +35,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def test_an_alert_line(tmp_path: Path) -> None:
-    out = Alerts(tmp_path / "logs" / "alerts.jsonl", 10, "ward 3")
+    out = AlertFile(tmp_path / "logs" / "alerts.jsonl", 10, "ward 3")
     found = incident(
         anomaly(
             1_795_407_081.25,
@@ -120,14 +121,14 @@ def test_any_flow_gives_one_line_of_strict_json(one: Anomaly) -> None:
 
 
 def test_text_that_is_no_unicode_still_gives_a_line(tmp_path: Path) -> None:
-    out = Alerts(tmp_path / "a", 10, "g")
+    out = AlertFile(tmp_path / "a", 10, "g")
     assert out.write(incident(anomaly(source="\ud800", uid="\udfff")), VERDICT, 0.0)
     out.close()
     assert read(tmp_path / "a")[0]["src_ip"] == "?"
 
 
 def test_the_rate_is_kept_and_summed_up_once(tmp_path: Path) -> None:
-    out = Alerts(tmp_path / "a", 10, "g")
+    out = AlertFile(tmp_path / "a", 10, "g")
     sent = [out.write(incident(anomaly(source=f"s{i}")), VERDICT, 0.001 * i) for i in range(1_000)]
     assert (sum(sent), out.written, out.suppressed) == (10, 10, 990)
     out.tick(59.0)
@@ -136,7 +137,7 @@ def test_the_rate_is_kept_and_summed_up_once(tmp_path: Path) -> None:
     out.tick(200.0)
     lines = read(tmp_path / "a")
     assert len(lines) == 11
-    assert lines[-1]["alert"]["signature_id"] == alerts.SUPPRESSED_SID
+    assert lines[-1]["alert"]["signature_id"] == SUPPRESSED_SID
     assert lines[-1]["hedgerow"]["suppressed"] == 990
     assert [last["source"] for last in lines[-1]["hedgerow"]["last"]] == [
         f"s{i}" for i in range(995, 1_000)
@@ -147,7 +148,7 @@ def test_the_rate_is_kept_and_summed_up_once(tmp_path: Path) -> None:
 
 
 def test_what_is_held_back_is_summed_up_at_the_end(tmp_path: Path) -> None:
-    out = Alerts(tmp_path / "a", 1, "g")
+    out = AlertFile(tmp_path / "a", 1, "g")
     for _ in range(3):
         out.write(incident(), VERDICT, 0.0)
     out.close()
@@ -195,11 +196,11 @@ def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "file" / "a"):
         with pytest.raises(StateError, match="cannot be written"):
-            Alerts(path, 10, "g")
+            AlertFile(path, 10, "g")
 
 
 def test_a_full_disk_is_counted_and_not_fatal() -> None:
-    out = Alerts(Path("/dev/full"), 10, "g")
+    out = AlertFile(Path("/dev/full"), 10, "g")
     assert not out.write(incident(), VERDICT, 0.0)
     assert (out.written, out.failed) == (0, 1)
     out.close()

@@ -148,14 +148,14 @@ def test_a_restart_reports_nothing_twice() -> None:
     known = incidents()
     known.observe([anomaly(features=(Feature("ports", 9.0, 0.0, 1.0),)), anomaly(source="b")])
     again = incidents()
-    again.restore(json.loads(json.dumps(known.state())))
-    assert again.state() == known.state()
+    again.restore(json.loads(json.dumps(known.saved())))
+    assert again.saved() == known.saved()
     assert again.observe([anomaly(1_010.0)]).opened == ()
     assert again.latest(1)[0].flows == 2
     with pytest.raises(StateError, match="saved incidents are damaged"):
         again.restore([{"key": 3}])
     small = incidents(open_max=1)
-    small.restore(known.state())
+    small.restore(known.saved())
     assert [incident.source for incident in small.latest(5)] == ["b"]
 
 

@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any
 
 import trio
 
-from node.alerts.eve import Alerts, Verdict
 from node.alerts.incidents import Anomaly, Incidents
+from node.alerts.records import Verdict
+from node.alerts.writing import AlertFile
 from node.config.settings import Settings
 from node.logs import get_logger
 from node.status.document import AlertsStatus, AlertStatus
@@ -20,7 +20,7 @@ SCORE_MAX = sys.float_info.max  # JSON knows no infinity
 _log = get_logger("alerts")
 
 
-class Alerting:
+class Alerter:
     """Incidents and the file that they are reported in.
 
     Args:
@@ -38,7 +38,7 @@ class Alerting:
         )
         self._budget = detector.budget
         self._path = settings.alerts_path
-        self._alerts = Alerts(self._path, settings.alerts.per_minute_max, name)
+        self._file = AlertFile(self._path, settings.alerts.per_minute_max, name)
 
     def take(self, anomalies: Sequence[Anomaly], serving: Serving | None, now_ts_s: float) -> None:
         """Report what these flows begin; close what is over.
@@ -55,10 +55,10 @@ class Alerting:
                 self._budget,
                 serving.calibration.rows,
                 serving.cycle,
-                blake2b(serving.vector.tobytes(), digest_size=4).hexdigest(),
+                serving.digest,
             )
             for incident in self._incidents.observe(anomalies).opened:
-                if self._alerts.write(incident, verdict, now_s):
+                if self._file.write(incident, verdict, now_s):
                     _log.warning(
                         "alert",
                         family=incident.family,
@@ -67,7 +67,7 @@ class Alerting:
                         incident=incident.key,
                     )
         self._incidents.advance(now_ts_s)
-        self._alerts.tick(now_s)
+        self._file.tick(now_s)
 
     def status(self) -> AlertsStatus:
         """For the status document."""
@@ -84,12 +84,12 @@ class Alerting:
             )
             for incident in self._incidents.latest(SHOWN)
         )
-        counts = (self._alerts.written, self._alerts.suppressed, self._alerts.failed)
+        counts = (self._file.written, self._file.suppressed, self._file.failed)
         return AlertsStatus(str(self._path), *counts, len(self._incidents), last)
 
     def saved(self) -> list[Any]:
         """Open incidents, as JSON can hold them."""
-        return self._incidents.state()
+        return self._incidents.saved()
 
     def restore(self, saved: Any) -> None:
         """Take up open incidents.
@@ -101,4 +101,4 @@ class Alerting:
 
     def close(self) -> None:
         """Report what the rate held back, and close the file."""
-        self._alerts.close()
+        self._file.close()

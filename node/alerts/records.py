@@ -10,16 +10,12 @@ The line is written when an incident opens and tells what is known then; how it 
 | 48484 | 101… | a known family of attack, in the order of `gossip.flows.FAMILIES` |
 """
 
-import json
-from collections import deque
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 from gossip.flows import FAMILIES
-from node.alerts.appending import LineFile
 from node.alerts.incidents import UNKNOWN, Incident, Sample
 from node.times import eve_time
 
@@ -27,8 +23,6 @@ GID = 48_484
 SUPPRESSED_SID = 1
 FAMILY_SID = 100
 REV = 1
-SUMMARY_S = 60.0
-SOURCES_SHOWN = 5
 
 # Suricata's own names for classes of attack, so that dashboards sort ours beside them.
 _CATEGORIES = {
@@ -59,94 +53,6 @@ class Verdict:
     calibration_flows: int
     model_cycle: int
     model_digest: str
-
-
-class TokenBucket:
-    """Lets `per_minute` through in a minute, and as many at once after a quiet one."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._capacity = float(per_minute)
-        self._tokens = self._capacity
-        self._at_s: float | None = None
-
-    def take(self, now_s: float) -> bool:
-        """Whether one more may pass at this time (any clock that does not go back)."""
-        if self._at_s is not None:
-            self._tokens += max(0.0, now_s - self._at_s) * self._capacity / 60.0
-        self._tokens, self._at_s = min(self._tokens, self._capacity), now_s
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
-
-
-class Alerts:
-    """Writes alerts, within a rate. A disk that refuses them is counted and never fatal.
-
-    Args:
-        path: the file; made if need be, appended to, and reopened when it was rotated.
-        per_minute_max: alerts in a minute; those above are summed up in one line a minute.
-        gateway: its name, for the lines' `host`.
-
-    Attributes:
-        written: alerts written; suppressed: held back by the rate; failed: refused by the disk.
-
-    Raises:
-        StateError: the file cannot be opened.
-    """
-
-    def __init__(self, path: Path, per_minute_max: int, gateway: str) -> None:
-        self.written = 0
-        self.suppressed = 0
-        self.failed = 0
-        self._gateway = gateway
-        self._bucket = TokenBucket(per_minute_max)
-        self._file = LineFile(path)
-        self._held: deque[Incident] = deque(maxlen=SOURCES_SHOWN)
-        self._held_count = 0
-        self._held_since_s = 0.0
-
-    def write(self, incident: Incident, verdict: Verdict, now_s: float) -> bool:
-        """Report an incident that has just opened; False if it was held back or lost.
-
-        Args:
-            incident: what opened.
-            verdict: what the detector was.
-            now_s: the driver's clock, for the rate only.
-        """
-        self.tick(now_s)
-        if not self._bucket.take(now_s):
-            self.suppressed += 1
-            if not self._held_count:
-                self._held_since_s = now_s
-            self._held_count += 1
-            self._held.append(incident)
-            return False
-        return self._append(alert_line(incident, verdict, self._gateway))
-
-    def tick(self, now_s: float) -> None:
-        """Sum up what was held back, a minute after the first of it. Call now and then."""
-        if self._held_count and now_s - self._held_since_s >= SUMMARY_S:
-            self._summarise()
-
-    def close(self) -> None:
-        """Sum up what is still held back, and close the file."""
-        if self._held_count:
-            self._summarise()
-        self._file.close()
-
-    def _summarise(self) -> None:
-        self._append(summary_line(self._held_count, list(self._held), self._gateway))
-        self._held.clear()
-        self._held_count = 0
-
-    def _append(self, line: dict[str, Any]) -> bool:
-        text = json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        if self._file.append(text.encode(errors="replace")):
-            self.written += 1
-            return True
-        self.failed += 1
-        return False
 
 
 def alert_line(incident: Incident, verdict: Verdict, gateway: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import trio
 
 from gossip.errors import StateError
 from gossip.learning.calibration import Calibration, Tail
-from node.alerts.alerting import SHOWN, Alerting
+from node.alerts.alerter import SHOWN, Alerter
 from node.alerts.incidents import Anomaly, Feature
 from node.config.settings import Settings
 from node.watch import Serving
@@ -47,9 +47,9 @@ def run(function, *args):
 
 
 def test_an_incident_is_one_line_with_all_that_an_analyst_needs(settings):
-    alerting = Alerting(settings, "kitchen")
-    run(alerting.take, anomalies(50), SERVING, START_S)
-    run(alerting.take, anomalies(50, first=3), SERVING, START_S + 2)
+    alerter = Alerter(settings, "kitchen")
+    run(alerter.take, anomalies(50), SERVING, START_S)
+    run(alerter.take, anomalies(50, first=3), SERVING, START_S + 2)
     (line,) = lines(settings)
     assert line["event_type"] == "alert"
     assert line["host"] == "kitchen"
@@ -60,53 +60,53 @@ def test_an_incident_is_one_line_with_all_that_an_analyst_needs(settings):
     assert (about["budget"], about["calibration_flows"]) == (0.02, 700)
     assert about["model"]["cycle"] == 12
     assert [f["usual_high"] for f in about["features"]] == [1.0] * 5
-    status = alerting.status()
+    status = alerter.status()
     assert (status.written, status.incidents_open) == (1, 1)
     assert (status.last[0].flows, status.last[0].open) == (100, True)
-    alerting.close()
+    alerter.close()
 
 
 def test_without_a_model_that_serves_there_is_no_alert(settings):
-    alerting = Alerting(settings, "kitchen")
-    run(alerting.take, anomalies(5), None, START_S)
+    alerter = Alerter(settings, "kitchen")
+    run(alerter.take, anomalies(5), None, START_S)
     assert lines(settings) == []
-    alerting.close()
+    alerter.close()
 
 
 def test_an_incident_ends_by_the_flows_clock_and_the_next_is_a_new_alert(settings):
-    alerting = Alerting(settings, "kitchen")
-    run(alerting.take, anomalies(5), SERVING, START_S)
-    run(alerting.take, [], SERVING, START_S + GAP_S - 1)
-    assert alerting.status().incidents_open == 1
-    run(alerting.take, [], SERVING, START_S + GAP_S + 1)
-    assert alerting.status().incidents_open == 0
-    assert not alerting.status().last[0].open
-    run(alerting.take, anomalies(5, first=600), SERVING, START_S + 300)
+    alerter = Alerter(settings, "kitchen")
+    run(alerter.take, anomalies(5), SERVING, START_S)
+    run(alerter.take, [], SERVING, START_S + GAP_S - 1)
+    assert alerter.status().incidents_open == 1
+    run(alerter.take, [], SERVING, START_S + GAP_S + 1)
+    assert alerter.status().incidents_open == 0
+    assert not alerter.status().last[0].open
+    run(alerter.take, anomalies(5, first=600), SERVING, START_S + 300)
     assert len({line["hedgerow"]["incident"] for line in lines(settings)}) == 2
-    alerting.close()
+    alerter.close()
 
 
 def test_a_clock_that_was_wrong_neither_ends_nor_swallows_everything(settings):
-    alerting = Alerting(settings, "kitchen")
+    alerter = Alerter(settings, "kitchen")
     future = [Anomaly(parsed(scan(1, 0, start_s=9e9))[0], 9.0, "scan")]
-    run(alerting.take, future, SERVING, START_S)
-    assert alerting.status().incidents_open == 0, "by now it has not begun"
-    run(alerting.take, anomalies(5), SERVING, START_S)
-    run(alerting.take, anomalies(5, first=10), SERVING, START_S + 5)
+    run(alerter.take, future, SERVING, START_S)
+    assert alerter.status().incidents_open == 0, "by now it has not begun"
+    run(alerter.take, anomalies(5), SERVING, START_S)
+    run(alerter.take, anomalies(5, first=10), SERVING, START_S + 5)
     assert len(lines(settings)) == 2
-    run(alerting.take, future, SERVING, START_S + 6)
-    run(alerting.take, anomalies(5, first=20), SERVING, START_S + 10)
-    run(alerting.take, anomalies(5, first=30), SERVING, START_S + 15)
+    run(alerter.take, future, SERVING, START_S + 6)
+    run(alerter.take, anomalies(5, first=20), SERVING, START_S + 10)
+    run(alerter.take, anomalies(5, first=30), SERVING, START_S + 15)
     assert len(lines(settings)) == 4, "the odd flow parts them, but it does not end alerts for ever"
-    assert alerting.status().incidents_open == 1
-    alerting.close()
+    assert alerter.status().incidents_open == 1
+    alerter.close()
 
 
 def test_a_restart_does_not_report_an_incident_again(settings):
-    first = Alerting(settings, "kitchen")
+    first = Alerter(settings, "kitchen")
     run(first.take, anomalies(5), SERVING, START_S)
     first.close()
-    again = Alerting(settings, "kitchen")
+    again = Alerter(settings, "kitchen")
     again.restore(json.loads(json.dumps(first.saved())))
     run(again.take, anomalies(5, first=2), SERVING, START_S + 1)
     assert len(lines(settings)) == 1
@@ -116,29 +116,29 @@ def test_a_restart_does_not_report_an_incident_again(settings):
 
 @pytest.mark.parametrize("damage", [None, [{}], [{"key": 1}], "text"])
 def test_damaged_incidents_are_an_error(settings, damage):
-    alerting = Alerting(settings, "kitchen")
+    alerter = Alerter(settings, "kitchen")
     with pytest.raises(StateError, match="damaged"):
-        alerting.restore(damage)
-    alerting.close()
+        alerter.restore(damage)
+    alerter.close()
 
 
 def test_many_incidents_leave_the_status_small_and_sound(settings):
-    alerting = Alerting(settings, "kitchen")
+    alerter = Alerter(settings, "kitchen")
     for i in range(3 * SHOWN):
         later = anomalies(1, first=i * 1000, score=inf)
-        run(alerting.take, later, SERVING, later[0].flow.ts)
-    status = alerting.status()
+        run(alerter.take, later, SERVING, later[0].flow.ts)
+    status = alerter.status()
     assert len(status.last) == SHOWN
     assert all(alert.score_max < inf for alert in status.last), "JSON knows no infinity"
     assert all(line["hedgerow"]["score"] is None for line in lines(settings))
-    alerting.close()
+    alerter.close()
 
 
 def test_a_flood_of_sources_is_summed_up(settings):
     few = settings.with_overrides({"alerts.per_minute_max": 2})
-    alerting = Alerting(few, "kitchen")
+    alerter = Alerter(few, "kitchen")
     flood = [anomalies(1, first=i * 1000) for i in range(10)]
-    run(lambda: [alerting.take(one, SERVING, one[0].flow.ts) for one in flood])
-    assert alerting.status().suppressed == 8
-    alerting.close()
+    run(lambda: [alerter.take(one, SERVING, one[0].flow.ts) for one in flood])
+    assert alerter.status().suppressed == 8
+    alerter.close()
     assert [line["hedgerow"].get("suppressed") for line in lines(few)] == [None, None, 8]
