@@ -14,13 +14,10 @@ import numpy as np
 
 T = TypeVar("T")
 
-SEED_BYTES_MAX = 64  # BLAKE2b's key limit
-
 
 class Purpose(Enum):
     """What a draw is for. Two purposes never share a random number."""
 
-    ADDRESS = "address"
     ENTRIES = "entries"
     FRAGMENTS = "fragments"
     INITIAL = "initial"
@@ -43,14 +40,13 @@ def draw(seed: bytes, peer: str, cycle: int, purpose: Purpose, index: int = 0) -
     """A uniform integer in [0, 2**64).
 
     Args:
-        seed: at most 64 bytes; secret in a live node.
+        seed: at most 64 bytes, BLAKE2b's limit; secret in a live node.
         peer: whose draw it is.
         cycle: the peer's cycle, or any counter that never repeats for this purpose.
         purpose: what the number decides.
         index: tells apart several draws for one purpose in one cycle.
     """
-    text = f"{peer}\0{cycle}\0{purpose.value}\0{index}"
-    return int.from_bytes(blake2b(text.encode(), digest_size=8, key=seed).digest(), "big")
+    return _hash(seed, peer, cycle, purpose, index, 8)
 
 
 def fraction(seed: bytes, peer: str, cycle: int, purpose: Purpose, index: int = 0) -> float:
@@ -77,10 +73,11 @@ def choose(
     return pool[:wanted]
 
 
-def generator(
-    seed: bytes, peer: str, cycle: int, purpose: Purpose, index: int = 0
-) -> np.random.Generator:
+def generator(seed: bytes, peer: str, cycle: int, purpose: Purpose) -> np.random.Generator:
     """A numpy generator for bulk needs (Philox, counter-based), keyed by one draw."""
+    return np.random.Generator(np.random.Philox(key=_hash(seed, peer, cycle, purpose, 0, 16)))
+
+
+def _hash(seed: bytes, peer: str, cycle: int, purpose: Purpose, index: int, size: int) -> int:
     text = f"{peer}\0{cycle}\0{purpose.value}\0{index}"
-    key = int.from_bytes(blake2b(text.encode(), digest_size=16, key=seed).digest(), "big")
-    return np.random.Generator(np.random.Philox(key=key))
+    return int.from_bytes(blake2b(text.encode(), digest_size=size, key=seed).digest(), "big")
