@@ -9,15 +9,15 @@ A peer's result does not depend on who else is in the stack, up to the rounding 
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gossip.learning.descent import Descent
+from gossip.learning.dense import DenseLearner
 from gossip.learning.layout import Layout
 from gossip.learning.learner import BENIGN, Batches, Outcome
 from gossip.learning.shapes import DetectorShape, MLPShape
@@ -28,24 +28,6 @@ CHUNK_NUMBERS = 320_000
 CHUNK_PEERS_MAX = 256
 """Parameters, and peers, trained at a time. Measured on two machines: about 32 peers of 9,834
 parameters (16 to 64 are close) and from 128 peers of 116."""
-
-
-class _Model(Protocol):
-    """What `_train` needs of a model."""
-
-    @property
-    @abstractmethod
-    def layout(self) -> Layout:
-        """Where each array lies in the flat vector."""
-
-    @abstractmethod
-    def gradients(self, w: Arrays, g: Arrays, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
-        """Write every gradient into `g` and return the loss `(peers,)`.
-
-        `w` and `g` hold views of the layout's arrays, each `(peers, *shape)`; `x`
-        `(peers, rows, features)`, `y` `(peers, rows)` and `known` `(peers, families)` are one
-        step of a `Batches`.
-        """
 
 
 def _views(layout: Layout, stack: Tensor) -> Arrays:
@@ -93,52 +75,79 @@ def _reconstruction(out: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return (residual * delta).sum((1, 2)), delta.mul_(2.0)
 
 
+def _tensor(array: NDArray[Any]) -> Tensor:
+    # torch warns of read-only arrays, which rows read from a store may well be.
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+class _Model(DenseLearner):
+    """A model and how stacks of it are trained."""
+
+    @abstractmethod
+    def gradients(self, w: Arrays, g: Arrays, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
+        """Write every gradient into `g` and return the loss `(peers,)`.
+
+        `w` and `g` hold views of the layout's arrays, each `(peers, *shape)`; `x`
+        `(peers, rows, features)`, `y` `(peers, rows)` and `known` `(peers, families)` are one
+        step of a `Batches`.
+        """
+
+    def train(
+        self, vectors: NDArray[np.float32], momentum: NDArray[np.float32], batches: Batches
+    ) -> Outcome:
+        """See `Learner.train`. Peers are taken a chunk at a time.
+
+        A peer whose numbers overflow keeps the vector it came with; its momentum starts from zero
+        and its loss is NaN.
+        """
+        batches.check(peers=vectors.shape[0])
+        torch.set_num_threads(1)
+        out = Outcome(vectors.copy(), momentum.copy(), np.empty(len(vectors), np.float32))
+        with torch.no_grad():
+            size = min(max(CHUNK_NUMBERS // vectors.shape[1], 1), CHUNK_PEERS_MAX)
+            for start in range(0, len(vectors), size):
+                part = slice(start, start + size)
+                chunk = Batches(batches.x[part], batches.y[part], batches.known[part])
+                stack, moving = _tensor(out.vectors[part]), _tensor(out.momentum[part])
+                out.loss[part] = self._train_chunk(stack, moving, chunk).numpy()
+        sound = np.isfinite(out.vectors).all(1) & np.isfinite(out.momentum).all(1)
+        out.vectors[~sound], out.momentum[~sound], out.loss[~sound] = vectors[~sound], 0.0, np.nan
+        return out
+
+    def _train_chunk(self, vectors: Tensor, momentum: Tensor, batches: Batches) -> Tensor:
+        """Train in place; returns the mean loss `(peers,)`, NaN without steps."""
+        descent, layout = self.descent, self.sizes.layout
+        gradient = torch.empty_like(vectors)
+        w, g = _views(layout, vectors), _views(layout, gradient)
+        x, y, known = _tensor(batches.x), _tensor(batches.y), _tensor(batches.known)
+        total = torch.zeros(vectors.shape[0])
+        for step in range(x.shape[1]):
+            total += self.gradients(w, g, x[:, step], y[:, step], known)
+            norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+            gradient *= (descent.clip / norm.clamp(min=1e-12)).clamp(max=1.0)
+            momentum.mul_(descent.momentum).add_(gradient)
+            vectors.sub_(momentum, alpha=descent.rate)
+        return total / x.shape[1]
+
+
+@final
 @dataclass(frozen=True)
-class Detector:
+class Detector(_Model):
     """The gateway's model: an autoencoder of its own traffic and a head over attack families.
 
+    Rows labelled as attacks do not train the autoencoder.
+
     Args:
-        shape: layer sizes.
+        sizes: layer sizes.
         descent: how to step.
         reconstruction: weight of the autoencoder's loss beside the head's.
     """
 
     sizes: DetectorShape
-    descent: Descent = field(default_factory=Descent)
     reconstruction: float = 1.0
 
-    @property
-    def layout(self) -> Layout:
-        """Where each array lies in the flat vector."""
-        return self.sizes.layout
-
-    @property
-    def dim(self) -> int:
-        """Length of the flat float32 vector."""
-        return self.sizes.layout.dim
-
-    @property
-    def shared(self) -> int:
-        """How many of the first numbers travel."""
-        return self.sizes.shared
-
-    @property
-    def shape(self) -> str:
-        """Layer sizes as text."""
-        return self.sizes.text
-
-    def initial(self, seed: bytes) -> NDArray[np.float32]:
-        """A fresh vector, float32 `(dim,)`."""
-        return self.sizes.initial(seed)
-
-    def train(
-        self, vectors: NDArray[np.float32], momentum: NDArray[np.float32], batches: Batches
-    ) -> Outcome:
-        """See `Learner.train`. Rows labelled as attacks do not train the autoencoder."""
-        return _train(self, self.descent, vectors, momentum, batches)
-
     def gradients(self, w: Arrays, g: Arrays, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
-        """See `_Model.gradients`."""
+        """See `_Model`."""
         encoded = _affine(w, "encode", x).relu_()
         code = _affine(w, "code", encoded).tanh_()
         decoded = _affine(w, "decode", code).relu_()
@@ -164,8 +173,9 @@ class Detector:
         return mse.mul_(self.reconstruction).add_(entropy)
 
 
+@final
 @dataclass(frozen=True)
-class Classifier:
+class Classifier(_Model):
     """A plain classifier of any depth, `MLPShape((57, 2))` being logistic regression.
 
     Args:
@@ -174,40 +184,9 @@ class Classifier:
     """
 
     sizes: MLPShape
-    descent: Descent = field(default_factory=Descent)
-
-    @property
-    def layout(self) -> Layout:
-        """Where each array lies in the flat vector."""
-        return self.sizes.layout
-
-    @property
-    def dim(self) -> int:
-        """Length of the flat float32 vector."""
-        return self.sizes.layout.dim
-
-    @property
-    def shared(self) -> int:
-        """How many of the first numbers travel."""
-        return self.sizes.shared
-
-    @property
-    def shape(self) -> str:
-        """Layer sizes as text."""
-        return self.sizes.text
-
-    def initial(self, seed: bytes) -> NDArray[np.float32]:
-        """A fresh vector, float32 `(dim,)`."""
-        return self.sizes.initial(seed)
-
-    def train(
-        self, vectors: NDArray[np.float32], momentum: NDArray[np.float32], batches: Batches
-    ) -> Outcome:
-        """See `Learner.train`."""
-        return _train(self, self.descent, vectors, momentum, batches)
 
     def gradients(self, w: Arrays, g: Arrays, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
-        """See `_Model.gradients`."""
+        """See `_Model`."""
         names = [name for name, _, _ in self.sizes.layers]
         inputs = [x]
         for name in names[:-1]:
@@ -218,52 +197,3 @@ class Classifier:
             if a is not x:
                 delta = _through(w, name, delta).mul_(a > 0)
         return loss
-
-
-def _tensor(array: NDArray[Any]) -> Tensor:
-    # torch warns of read-only arrays, which rows read from a store may well be.
-    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
-
-
-def _train_chunk(
-    model: _Model, descent: Descent, vectors: Tensor, momentum: Tensor, batches: Batches
-) -> Tensor:
-    """Train in place; returns the mean loss `(peers,)`, NaN without steps."""
-    gradient = torch.empty_like(vectors)
-    w, g = _views(model.layout, vectors), _views(model.layout, gradient)
-    x, y, known = _tensor(batches.x), _tensor(batches.y), _tensor(batches.known)
-    total = torch.zeros(vectors.shape[0])
-    for step in range(x.shape[1]):
-        total += model.gradients(w, g, x[:, step], y[:, step], known)
-        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-        gradient *= (descent.clip / norm.clamp(min=1e-12)).clamp(max=1.0)
-        momentum.mul_(descent.momentum).add_(gradient)
-        vectors.sub_(momentum, alpha=descent.rate)
-    return total / x.shape[1]
-
-
-def _train(
-    model: _Model,
-    descent: Descent,
-    vectors: NDArray[np.float32],
-    momentum: NDArray[np.float32],
-    batches: Batches,
-) -> Outcome:
-    """Train every peer, a chunk at a time.
-
-    A peer whose numbers overflow keeps the vector it came with; its momentum starts from zero and
-    its loss is NaN.
-    """
-    batches.check(peers=vectors.shape[0])
-    torch.set_num_threads(1)
-    out = Outcome(vectors.copy(), momentum.copy(), np.empty(len(vectors), np.float32))
-    with torch.no_grad():
-        size = min(max(CHUNK_NUMBERS // vectors.shape[1], 1), CHUNK_PEERS_MAX)
-        for start in range(0, len(vectors), size):
-            part = slice(start, start + size)
-            chunk = Batches(batches.x[part], batches.y[part], batches.known[part])
-            stack, moving = _tensor(out.vectors[part]), _tensor(out.momentum[part])
-            out.loss[part] = _train_chunk(model, descent, stack, moving, chunk).numpy()
-    sound = np.isfinite(out.vectors).all(1) & np.isfinite(out.momentum).all(1)
-    out.vectors[~sound], out.momentum[~sound], out.loss[~sound] = vectors[~sound], 0.0, np.nan
-    return out

@@ -6,39 +6,20 @@ two together.
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gossip.learning.descent import Descent
-from gossip.learning.layout import Layout
+from gossip.learning.dense import DenseLearner
 from gossip.learning.learner import BENIGN, Batches, Outcome
-from gossip.learning.shapes import DetectorShape, MLPShape
+from gossip.learning.shapes import DetectorShape, MLPShape, affine
 
 Vector = NDArray[np.float32]
 Labels = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Arrays = dict[str, Vector]
-
-
-class _Model(Protocol):
-    """What `_train` needs of a model."""
-
-    @property
-    @abstractmethod
-    def layout(self) -> Layout:
-        """Where each array lies in the flat vector."""
-
-    @abstractmethod
-    def gradients(self, w: Arrays, g: Arrays, x: Vector, y: Labels, known: Flags) -> float:
-        """Write every gradient of one peer's step into `g` and return the loss."""
-
-
-def _affine(w: Arrays, name: str, a: Vector) -> Vector:
-    out: Vector = a @ w[f"{name}.w"] + w[f"{name}.b"]
-    return out
 
 
 def _back(w: Arrays, g: Arrays, name: str, a: Vector, delta: Vector) -> Vector:
@@ -71,33 +52,40 @@ def _reconstruction(out: Vector, x: Vector, y: Labels) -> tuple[float, Vector]:
     return float(np.square(residual).sum()) / count, residual * np.float32(2.0 / count)
 
 
-def _train(
-    model: _Model, descent: Descent, vectors: Vector, momentum: Vector, batches: Batches
-) -> Outcome:
-    batches.check(peers=len(vectors))
-    out = Outcome(vectors.copy(), momentum.copy(), np.zeros(len(vectors), np.float32))
-    steps = batches.x.shape[1]
-    gradient = np.empty(vectors.shape[1], np.float32)
-    g = model.layout.views(gradient)
-    for peer in range(len(vectors)):
-        vector, moving = out.vectors[peer], out.momentum[peer]
-        w = model.layout.views(vector)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for step in range(steps):
-                x, y = batches.x[peer, step], batches.y[peer, step]
-                out.loss[peer] += model.gradients(w, g, x, y, batches.known[peer]) / steps
-                length = float(np.linalg.norm(gradient))
-                gradient *= np.float32(min(1.0, descent.clip / max(length, 1e-12)))
-                moving *= np.float32(descent.momentum)
-                moving += gradient
-                vector -= np.float32(descent.rate) * moving
-        if not (np.isfinite(vector).all() and np.isfinite(moving).all()):
-            vector[:], moving[:], out.loss[peer] = vectors[peer], 0.0, np.nan
-    return out
+class _Model(DenseLearner):
+    """A model and how it is trained."""
+
+    @abstractmethod
+    def gradients(self, w: Arrays, g: Arrays, x: Vector, y: Labels, known: Flags) -> float:
+        """Write every gradient of one peer's step into `g` and return the loss."""
+
+    def train(self, vectors: Vector, momentum: Vector, batches: Batches) -> Outcome:
+        """See `Learner.train`."""
+        batches.check(peers=len(vectors))
+        out = Outcome(vectors.copy(), momentum.copy(), np.zeros(len(vectors), np.float32))
+        steps = batches.x.shape[1]
+        gradient = np.empty(vectors.shape[1], np.float32)
+        g = self.sizes.layout.views(gradient)
+        for peer in range(len(vectors)):
+            vector, moving = out.vectors[peer], out.momentum[peer]
+            w = self.sizes.layout.views(vector)
+            with np.errstate(over="ignore", invalid="ignore"):
+                for step in range(steps):
+                    x, y = batches.x[peer, step], batches.y[peer, step]
+                    out.loss[peer] += self.gradients(w, g, x, y, batches.known[peer]) / steps
+                    length = float(np.linalg.norm(gradient))
+                    gradient *= np.float32(min(1.0, self.descent.clip / max(length, 1e-12)))
+                    moving *= np.float32(self.descent.momentum)
+                    moving += gradient
+                    vector -= np.float32(self.descent.rate) * moving
+            if not (np.isfinite(vector).all() and np.isfinite(moving).all()):
+                vector[:], moving[:], out.loss[peer] = vectors[peer], 0.0, np.nan
+        return out
 
 
+@final
 @dataclass(frozen=True)
-class ReferenceClassifier:
+class ReferenceClassifier(_Model):
     """`gossip.learning.detector.Classifier` in numpy; `(features, classes)` is softmax regression.
 
     Args:
@@ -106,50 +94,22 @@ class ReferenceClassifier:
     """
 
     sizes: MLPShape
-    descent: Descent = field(default_factory=Descent)
-
-    @property
-    def layout(self) -> Layout:
-        """Where each array lies in the flat vector."""
-        return self.sizes.layout
-
-    @property
-    def dim(self) -> int:
-        """Length of the flat float32 vector."""
-        return self.sizes.layout.dim
-
-    @property
-    def shared(self) -> int:
-        """How many of the first numbers travel."""
-        return self.sizes.shared
-
-    @property
-    def shape(self) -> str:
-        """Layer sizes as text."""
-        return self.sizes.text
-
-    def initial(self, seed: bytes) -> Vector:
-        """A fresh vector, float32 `(dim,)`."""
-        return self.sizes.initial(seed)
-
-    def train(self, vectors: Vector, momentum: Vector, batches: Batches) -> Outcome:
-        """See `Learner.train`."""
-        return _train(self, self.descent, vectors, momentum, batches)
 
     def gradients(self, w: Arrays, g: Arrays, x: Vector, y: Labels, known: Flags) -> float:
-        """See `_Model.gradients`."""
+        """See `_Model`."""
         names = [name for name, _, _ in self.sizes.layers]
         inputs = [x]
         for name in names[:-1]:
-            inputs.append(np.maximum(_affine(w, name, inputs[-1]), 0.0))
-        loss, delta = _cross_entropy(_affine(w, names[-1], inputs[-1]), y, known)
+            inputs.append(np.maximum(affine(w, name, inputs[-1]), 0.0))
+        loss, delta = _cross_entropy(affine(w, names[-1], inputs[-1]), y, known)
         for name, a in zip(reversed(names), reversed(inputs), strict=True):
             delta = _back(w, g, name, a, delta) * (a > 0)
         return loss
 
 
+@final
 @dataclass(frozen=True)
-class ReferenceDetector:
+class ReferenceDetector(_Model):
     """`gossip.learning.detector.Detector` in numpy.
 
     Args:
@@ -159,50 +119,21 @@ class ReferenceDetector:
     """
 
     sizes: DetectorShape
-    descent: Descent = field(default_factory=Descent)
     reconstruction: float = 1.0
 
-    @property
-    def layout(self) -> Layout:
-        """Where each array lies in the flat vector."""
-        return self.sizes.layout
-
-    @property
-    def dim(self) -> int:
-        """Length of the flat float32 vector."""
-        return self.sizes.layout.dim
-
-    @property
-    def shared(self) -> int:
-        """How many of the first numbers travel."""
-        return self.sizes.shared
-
-    @property
-    def shape(self) -> str:
-        """Layer sizes as text."""
-        return self.sizes.text
-
-    def initial(self, seed: bytes) -> Vector:
-        """A fresh vector, float32 `(dim,)`."""
-        return self.sizes.initial(seed)
-
-    def train(self, vectors: Vector, momentum: Vector, batches: Batches) -> Outcome:
-        """See `Learner.train`."""
-        return _train(self, self.descent, vectors, momentum, batches)
-
     def gradients(self, w: Arrays, g: Arrays, x: Vector, y: Labels, known: Flags) -> float:
-        """See `_Model.gradients`."""
-        encoded = np.maximum(_affine(w, "encode", x), 0.0)
-        code: Vector = np.tanh(_affine(w, "code", encoded))
-        decoded = np.maximum(_affine(w, "decode", code), 0.0)
-        judged = np.maximum(_affine(w, "judge", encoded), 0.0)
-        mse, delta = _reconstruction(_affine(w, "rebuild", decoded), x, y)
+        """See `_Model`."""
+        encoded = np.maximum(affine(w, "encode", x), 0.0)
+        code: Vector = np.tanh(affine(w, "code", encoded))
+        decoded = np.maximum(affine(w, "decode", code), 0.0)
+        judged = np.maximum(affine(w, "judge", encoded), 0.0)
+        mse, delta = _reconstruction(affine(w, "rebuild", decoded), x, y)
         delta *= np.float32(self.reconstruction)
         delta = _back(w, g, "rebuild", decoded, delta) * (decoded > 0)
         delta = _back(w, g, "decode", code, delta)
         delta -= delta * np.square(code)
         by_encoded = _back(w, g, "code", encoded, delta)
-        entropy, delta = _cross_entropy(_affine(w, "name", judged), y, known)
+        entropy, delta = _cross_entropy(affine(w, "name", judged), y, known)
         delta = _back(w, g, "name", judged, delta) * (judged > 0)
         by_encoded += _back(w, g, "judge", encoded, delta)
         _back(w, g, "encode", x, by_encoded * (encoded > 0))

@@ -4,8 +4,11 @@ Every model here is made of dense layers; a layer called `a` owns the arrays `a.
 `a.b` `(out,)` of the layout.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,30 +18,57 @@ from gossip.errors import ConfigError
 from gossip.learning.layout import Layout, Shape
 
 Dense = tuple[str, int, int]
+"""A dense layer: its name, inputs and outputs."""
 
 
-def dense_layout(layers: tuple[Dense, ...]) -> Layout:
-    """The layout of dense layers `(name, inputs, outputs)`."""
-    arrays: list[tuple[str, Shape]] = []
-    for name, inputs, outputs in layers:
-        arrays += [(f"{name}.w", (inputs, outputs)), (f"{name}.b", (outputs,))]
-    return Layout(tuple(arrays))
+def affine(
+    w: Mapping[str, NDArray[np.float32]], name: str, x: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """What the layer called `name` makes of rows `(n, in)`, before any activation: `(n, out)`."""
+    out: NDArray[np.float32] = x @ w[f"{name}.w"] + w[f"{name}.b"]
+    return out
 
 
-def dense_initial(layers: tuple[Dense, ...], seed: bytes) -> NDArray[np.float32]:
-    """Fresh parameters, float32 `(dim,)`: He et al. (2015) uniform weights, zero biases."""
-    layout = dense_layout(layers)
-    vector = np.zeros(layout.dim, np.float32)
-    views = layout.views(vector)
-    rng = generator(seed, "", 0, Purpose.INITIAL)
-    for name, inputs, outputs in layers:
-        bound = np.sqrt(6.0 / inputs)
-        views[f"{name}.w"][:] = rng.uniform(-bound, bound, (inputs, outputs))
-    return vector
+class DenseShape(ABC):
+    """Sizes of a model of dense layers."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> tuple[Dense, ...]:
+        """Every layer, in the order of the flat vector."""
+
+    @property
+    @abstractmethod
+    def shared(self) -> int:
+        """How many of the vector's first numbers travel."""
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """Layer sizes for the fingerprint that peers compare."""
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each array lies in the flat vector."""
+        arrays: list[tuple[str, Shape]] = []
+        for name, inputs, outputs in self.layers:
+            arrays += [(f"{name}.w", (inputs, outputs)), (f"{name}.b", (outputs,))]
+        return Layout(tuple(arrays))
+
+    def initial(self, seed: bytes) -> NDArray[np.float32]:
+        """Fresh parameters, float32 `(dim,)`: He et al. (2015) uniform weights, zero biases."""
+        vector = np.zeros(self.layout.dim, np.float32)
+        views = self.layout.views(vector)
+        rng = generator(seed, "", 0, Purpose.INITIAL)
+        for name, inputs, outputs in self.layers:
+            bound = np.sqrt(6.0 / inputs)
+            views[f"{name}.w"][:] = rng.uniform(-bound, bound, (inputs, outputs))
+        return vector
 
 
+@final
 @dataclass(frozen=True)
-class DetectorShape:
+class DetectorShape(DenseShape):
     """Sizes of the detector.
 
     `x -> encode (relu) -> code (tanh) -> decode (relu) -> rebuild` is the autoencoder, and
@@ -74,7 +104,7 @@ class DetectorShape:
 
     @property
     def layers(self) -> tuple[Dense, ...]:
-        """Every dense layer with its inputs and outputs."""
+        """The shared layers first."""
         return (
             ("encode", self.features, self.hidden),
             ("judge", self.hidden, self.judge),
@@ -83,11 +113,6 @@ class DetectorShape:
             ("decode", self.code, self.hidden),
             ("rebuild", self.hidden, self.features),
         )
-
-    @cached_property
-    def layout(self) -> Layout:
-        """Where each array lies in the flat vector."""
-        return dense_layout(self.layers)
 
     @property
     def shared(self) -> int:
@@ -109,13 +134,10 @@ class DetectorShape:
             f" head {self.judge}-{self.families}"
         )
 
-    def initial(self, seed: bytes) -> NDArray[np.float32]:
-        """Fresh parameters, float32 `(dim,)`; the same for the same seed."""
-        return dense_initial(self.layers, seed)
 
-
+@final
 @dataclass(frozen=True)
-class MLPShape:
+class MLPShape(DenseShape):
     """Sizes of a plain classifier: inputs, hidden layers (relu) if any, outputs.
 
     Args:
@@ -134,14 +156,9 @@ class MLPShape:
 
     @property
     def layers(self) -> tuple[Dense, ...]:
-        """Every dense layer with its inputs and outputs."""
+        """One for each two sizes that follow each other."""
         pairs = zip(self.sizes, self.sizes[1:], strict=False)
         return tuple((f"layer{i}", a, b) for i, (a, b) in enumerate(pairs))
-
-    @cached_property
-    def layout(self) -> Layout:
-        """Where each array lies in the flat vector."""
-        return dense_layout(self.layers)
 
     @property
     def shared(self) -> int:
@@ -152,7 +169,3 @@ class MLPShape:
     def text(self) -> str:
         """Layer sizes for the fingerprint that peers compare."""
         return "mlp " + "-".join(map(str, self.sizes))
-
-    def initial(self, seed: bytes) -> NDArray[np.float32]:
-        """Fresh parameters, float32 `(dim,)`; the same for the same seed."""
-        return dense_initial(self.layers, seed)

@@ -48,7 +48,7 @@ def oracle_loss(
     y: torch.Tensor,
     known: list[bool],
 ) -> torch.Tensor:
-    w = {n: flat[place].reshape(shape) for n, place, shape in model.layout.slices()}
+    w = {n: flat[place].reshape(shape) for n, place, shape in model.sizes.layout.slices()}
 
     def affine(name: str, a: torch.Tensor) -> torch.Tensor:
         return a @ w[f"{name}.w"] + w[f"{name}.b"]
@@ -86,8 +86,8 @@ def test_gradients_are_those_of_autograd(model: Detector | Classifier) -> None:
     x, y = torch.from_numpy(batches.x).double(), torch.from_numpy(batches.y)
     known = torch.from_numpy(batches.known)
     loss = model.gradients(
-        module._views(model.layout, vectors),
-        module._views(model.layout, gradient),
+        module._views(model.sizes.layout, vectors),
+        module._views(model.sizes.layout, gradient),
         x[:, 0],
         y[:, 0],
         known,
@@ -180,7 +180,10 @@ def test_attack_rows_do_not_teach_the_autoencoder() -> None:
     batches.known[:] = True
     vectors, momentum = stack_of(DETECTOR, 1)
     outcome = DETECTOR.train(vectors, np.zeros_like(momentum), batches)
-    before, after = DETECTOR.layout.views(vectors), DETECTOR.layout.views(outcome.vectors)
+    before, after = (
+        DETECTOR.sizes.layout.views(vectors),
+        DETECTOR.sizes.layout.views(outcome.vectors),
+    )
     for name in ("code.w", "decode.w", "rebuild.w", "rebuild.b"):
         assert np.array_equal(before[name], after[name])
     assert not np.array_equal(before["name.w"], after["name.w"])
@@ -191,7 +194,10 @@ def test_families_that_a_peer_does_not_know_keep_their_outputs() -> None:
     batches.known[:] = [True, True, False, False]
     vectors, momentum = stack_of(DETECTOR, 1)
     outcome = DETECTOR.train(vectors, np.zeros_like(momentum), batches)
-    before, after = DETECTOR.layout.views(vectors), DETECTOR.layout.views(outcome.vectors)
+    before, after = (
+        DETECTOR.sizes.layout.views(vectors),
+        DETECTOR.sizes.layout.views(outcome.vectors),
+    )
     assert np.array_equal(before["name.w"][..., 2:], after["name.w"][..., 2:])
     assert not np.array_equal(before["name.w"][..., :2], after["name.w"][..., :2])
 
