@@ -23,5 +23,5 @@ def _lines(name: str) -> Iterator[bytes]:
 
 def flows(count: int) -> list[Flow]:
     """The flows of so many lines."""
-    parser = parser_for(Kind.EVE)
+    parser = parser_for(Kind.SURICATA)
     return [flow for line in lines(count) if (flow := parser.parse(line)) is not None]

@@ -74,13 +74,13 @@ def measured(count: int, repeats: int, seconds: float) -> list[Row]:
             scores(SHAPE, vector, scaled[row : row + 1])
 
     def all_together() -> None:
-        fresh = parser_for(Kind.EVE)
+        fresh = parser_for(Kind.SURICATA)
         for start in range(0, len(eve), BATCH):
             batch = [fresh.parse(line) for line in eve[start : start + BATCH]]
             watch.observe([flow for flow in batch if flow is not None])
 
     works: list[tuple[str, int, Work]] = [
-        ("eve.json lines parsed", len(eve), parsing(Kind.EVE, eve)),
+        ("eve.json lines parsed", len(eve), parsing(Kind.SURICATA, eve)),
         ("conn.log lines parsed", len(conn), parsing(Kind.ZEEK, conn)),
         ("feature rows", len(found), lambda: extract(found)),
         (f"rows scored, {BATCH} at a time", len(scaled), score),

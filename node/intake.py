@@ -32,7 +32,6 @@ CLOCK_FLOWS = 31
 Take = Callable[[list[Flow]], None]
 Pace = Callable[[], Awaitable[None]]
 
-_KINDS = {"auto": Kind.AUTO, "suricata": Kind.EVE, "zeek": Kind.ZEEK}
 _log = get_logger("sensor")
 
 
@@ -56,7 +55,7 @@ class Intake:
         self.settings = settings
         self.finished = False
         self.last_ts: float | None = None
-        self._kind = _KINDS[settings.kind]
+        self._kind = Kind(settings.kind)
         self._parser = parser_for(self._kind)
         self._lately: deque[float] = deque(maxlen=CLOCK_FLOWS)
         self._taken = 0

@@ -136,7 +136,7 @@ def _dealt(name: str, site: str, gateways: int) -> Iterator[tuple[Flow, int, int
     windows = attack_windows()
     devices: dict[str, int] = {}
     turns: dict[str, int] = {}
-    for flow in read(path(f"{name}.eve.json.xz"), Kind.EVE):
+    for flow in read(path(f"{name}.eve.json.xz"), Kind.SURICATA):
         label = truth(flow, site, windows)
         if label is None:
             continue

@@ -22,23 +22,23 @@ XZ_MAGIC = b"\xfd7zXZ\x00"
 
 
 class Kind(Enum):
-    """Which sensor wrote a log. The value is the word used in settings."""
+    """Which sensor wrote a log; the values are the words of `sensor.kind`."""
 
     AUTO = "auto"  # told by the first line that is like one of the others
-    EVE = "eve"
+    SURICATA = "suricata"
     ZEEK = "zeek"
 
 
 EXPECTED = {
     Kind.AUTO: "Suricata's eve.json or Zeek's conn.log (tab-separated with its # header, or JSON)",
-    Kind.EVE: 'Suricata\'s eve.json, with lines of "event_type": "flow"',
+    Kind.SURICATA: 'Suricata\'s eve.json, with lines of "event_type": "flow"',
     Kind.ZEEK: "Zeek's conn.log, tab-separated with its # header, or JSON",
 }
 
 
 def parser_for(kind: Kind) -> LineParser:
     """A fresh parser for this sensor's lines."""
-    if kind is Kind.EVE:
+    if kind is Kind.SURICATA:
         return EveParser()
     return ZeekParser() if kind is Kind.ZEEK else AutoParser()
 
@@ -69,7 +69,7 @@ def detect(line: bytes) -> Kind | None:
     except (ValueError, msgspec.MsgspecError, RecursionError):
         return None
     if head.event_type:
-        return Kind.EVE
+        return Kind.SURICATA
     return Kind.ZEEK if head.orig_h or head.path else None
 
 

@@ -36,7 +36,7 @@ def alone(
     trainer = Trainer(learner, initial)
     secret = draw(seed.to_bytes(8, "big"), feed.plan.name, 0, Purpose.WORLD).to_bytes(8, "big")
     watch = new_watch(budget, secret, feed.plan.name)
-    parser = parser_for(Kind.ZEEK if feed.plan.sensor == "zeek" else Kind.EVE)
+    parser = parser_for(Kind(feed.plan.sensor))
     if feed.plan.sensor == "zeek":
         for line in zeek_header().splitlines():
             parser.parse(line)

@@ -62,7 +62,11 @@ def test_an_overlong_line_is_a_bad_line(tmp_path):
             r"holds no flow: 0 lines, 0 of them bad\. Expected Suricata's eve\.json or",
         ),
         (b"hello\n", Kind.AUTO, "1 lines, 1 of them bad; line 1: neither .* Expected Suricata's"),
-        (TSV, Kind.EVE, "9 lines, 9 of them bad; line 1: .* Expected Suricata's eve.json, with"),
+        (
+            TSV,
+            Kind.SURICATA,
+            "9 lines, 9 of them bad; line 1: .* Expected Suricata's eve.json, with",
+        ),
         (EVE, Kind.ZEEK, "3 lines, 3 of them bad; line 1: .* Expected Zeek's conn.log"),
         (b'{"event_type": "dns"}', Kind.AUTO, "0 of them bad, 0 alerts, 1 other events"),
     ],
