@@ -38,6 +38,11 @@ or alarms: a storm. With honest traffic at a budget of 2 %, 11 of 64 happen once
 
 REFERENCE_ROWS_MIN = 100
 
+SERVING_MEMORY = np.float32(0.7)
+"""Weight of the past in the model that serves: about three cycles. Measured on the six gateways of
+the demo, by the two that have most labels: without it the share of SYN floods named rightly had a
+deviation of 0.32 from cycle to cycle, with it 0.03, at the same false alarms."""
+
 COLD_FLOWS_MAX = 512
 """After a restart the 30 s context is empty, which looks like nothing the model knows: of the first
 eight ordinary flows it found seven anomalous (measured). So flows that start within 30 s of the
@@ -228,6 +233,9 @@ class Watch:
     def serve(self, vector: Rows, cycle: int) -> None:
         """Score with this model from now on, calibrated on rows that it was not trained on.
 
+        What serves is a moving average of the models given (Polyak and Juditsky 1992): each merge
+        moves the head a little away from what this gateway knows, and training moves it back.
+
         Args:
             vector: the whole detector, float32 `(dim,)`.
             cycle: in which it came to be; for the alerts.
@@ -236,6 +244,8 @@ class Watch:
         if self._scaler is None or len(reference) < REFERENCE_ROWS_MIN:
             return
         held = self.samples.rows(Role.CALIBRATE)
+        if self.serving is not None:
+            vector = vector + SERVING_MEMORY * (self.serving.vector - vector)
         made = calibrate(
             scores(self._shape, vector, self._scaler(reference)),
             scores(self._shape, vector, self._scaler(held)),

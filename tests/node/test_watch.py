@@ -170,6 +170,16 @@ def test_what_serves_keeps_the_calibration_made_for_it(watching, calm):
     assert watching.serving.vector.any()
 
 
+def test_what_serves_follows_the_models_given_and_damps_a_single_one(watching):
+    before = watching.serving.vector.copy()
+    given = before + np.float32(1.0)
+    watching.serve(given, 41)
+    np.testing.assert_allclose(watching.serving.vector - before, 0.3, atol=1e-6)
+    for cycle in range(42, 70):
+        watching.serve(given, cycle)
+    np.testing.assert_allclose(watching.serving.vector, given, atol=1e-3)
+
+
 def test_everything_comes_back_from_the_disk(watching, tmp_path):
     watching.observe(parsed(scan(60, CALM, labelled=True)))
     store = Store.open(tmp_path / "state")
