@@ -11,8 +11,8 @@ from gossip.learning.calibration import calibrate, conformal_threshold
 from gossip.learning.descent import Descent
 from gossip.learning.learner import BENIGN, Learner
 from gossip.learning.reference import ReferenceClassifier
-from gossip.learning.scoring import scores
-from gossip.learning.shapes import DetectorShape, MLPShape
+from gossip.learning.scoring import log_odds, scores
+from gossip.learning.shapes import DetectorShape, MLPShape, affine
 from scenarios.shards import Shard, Shards
 from scenarios.spec import Arithmetic, Learning, Model
 
@@ -73,25 +73,16 @@ class ClassifierJudge:
 
     def judge(self, vector: Floats, shard: Shard) -> Judgement:
         """See `Judge`."""
-        calibration = _odds(self._logits(vector, shard.calibrate_x))
+        calibration = log_odds(self._logits(vector, shard.calibrate_x))
         logits = self._logits(vector, shard.test_x)
         limit = conformal_threshold(calibration, self.budget)
-        return _judgement(_odds(logits) > limit, logits.argmax(axis=1), shard, limit)
+        return _judgement(log_odds(logits) > limit, logits.argmax(axis=1), shard, limit)
 
     def _logits(self, vector: Floats, x: Floats) -> Floats:
         w = self.shape.layout.views(vector)
         for name in self._names[:-1]:
-            x = np.maximum(x @ w[f"{name}.w"] + w[f"{name}.b"], 0.0)
-        last = self._names[-1]
-        logits: Floats = x @ w[f"{last}.w"] + w[f"{last}.b"]
-        return logits
-
-
-def _odds(logits: Floats) -> Floats:
-    attacks = logits[:, 1:]
-    top = attacks.max(axis=1, keepdims=True)
-    total: Floats = top[:, 0] + np.log(np.exp(attacks - top).sum(axis=1)) - logits[:, 0]
-    return total
+            x = np.maximum(affine(w, name, x), 0.0)
+        return affine(w, self._names[-1], x)
 
 
 @dataclass(frozen=True)

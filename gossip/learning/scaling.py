@@ -68,23 +68,6 @@ class Scaler:
         scaled: NDArray[np.float32] = (rows - self.centre) / self.spread
         return scaled.clip(-self.bound, self.bound)
 
-    def restore(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rows in their own units again, for explanations; what was clipped stays clipped."""
-        return scaled * self.spread + self.centre
-
-    def moved(self, rows: NDArray[np.float32], rate: float) -> "Scaler":
-        """A scaler that went the fraction `rate` of the way to the one fitted on `rows`.
-
-        A moved scaler changes what the weights see, so calibrate again after it, and keep `rate`
-        small (0.01 a day follows a season, not an intruder).
-        """
-        new = Scaler.fit(rows, self.bound)
-        return Scaler(
-            (self.centre + rate * (new.centre - self.centre)).astype(np.float32),
-            (self.spread + rate * (new.spread - self.spread)).astype(np.float32),
-            self.bound,
-        )
-
     def to_arrays(self) -> dict[str, NDArray[np.float32]]:
         """Arrays for the store."""
         bound = np.array([self.bound], np.float32)

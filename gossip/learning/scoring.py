@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gossip.learning.shapes import DetectorShape
+from gossip.learning.shapes import DetectorShape, affine
 
 Rows = NDArray[np.float32]
 
@@ -36,15 +36,23 @@ class Scores:
 def _forward(shape: DetectorShape, vector: Rows, x: Rows) -> tuple[Rows, Rows]:
     """Residuals `(n, features)` and logits `(n, families)`."""
     w = shape.layout.views(vector)
+    encoded = np.maximum(affine(w, "encode", x), 0.0)
+    decoded = np.maximum(affine(w, "decode", np.tanh(affine(w, "code", encoded))), 0.0)
+    judged = np.maximum(affine(w, "judge", encoded), 0.0)
+    return affine(w, "rebuild", decoded) - x, affine(w, "name", judged)
 
-    def affine(name: str, a: Rows) -> Rows:
-        out: Rows = a @ w[f"{name}.w"] + w[f"{name}.b"]
-        return out
 
-    encoded = np.maximum(affine("encode", x), 0.0)
-    decoded = np.maximum(affine("decode", np.tanh(affine("code", encoded))), 0.0)
-    judged = np.maximum(affine("judge", encoded), 0.0)
-    return affine("rebuild", decoded) - x, affine("name", judged)
+def log_odds(logits: Rows) -> NDArray[np.float32]:
+    """Natural log of P(any class but 0) / P(class 0), `(n,)`, of logits `(n, classes)`.
+
+    0 where class 0 is the only one.
+    """
+    attacks = logits[:, 1:]
+    if not attacks.shape[1]:
+        return np.zeros(len(logits), np.float32)
+    top = attacks.max(axis=1, keepdims=True)
+    odds: Rows = top[:, 0] + np.log(np.exp(attacks - top).sum(axis=1)) - logits[:, 0]
+    return odds
 
 
 def scores(shape: DetectorShape, vector: Rows, x: Rows) -> Scores:
@@ -59,13 +67,7 @@ def scores(shape: DetectorShape, vector: Rows, x: Rows) -> Scores:
     shifted = logits - logits.max(axis=1, keepdims=True)
     exponent = np.exp(shifted)
     families = exponent / exponent.sum(axis=1, keepdims=True)
-    attacks = shifted[:, 1:]
-    if attacks.shape[1]:
-        top = attacks.max(axis=1, keepdims=True)
-        odds = top[:, 0] + np.log(np.exp(attacks - top).sum(axis=1)) - shifted[:, 0]
-    else:
-        odds = np.zeros(len(x), np.float32)
-    return Scores(np.square(residual).mean(axis=1), families, odds)
+    return Scores(np.square(residual).mean(axis=1), families, log_odds(shifted))
 
 
 def feature_errors(shape: DetectorShape, vector: Rows, x: Rows) -> NDArray[np.float32]:

@@ -34,14 +34,14 @@ def test_flags_mean_the_same_everywhere_and_constants_cannot_blow_up() -> None:
     assert scaler(row).tolist()[1:] == [2, 0, 0]
 
 
-def test_scaled_rows_are_bounded_float32_and_restorable_within_bounds() -> None:
+def test_scaled_rows_are_bounded_float32_and_linear_within_bounds() -> None:
     rows = some_rows()
     scaler = Scaler.fit(rows, bound=4.0)
     rows[0, 0], rows[1, 0] = 1e30, -1e30
     scaled = scaler(rows)
     assert scaled.dtype == np.float32
     assert abs(scaled).max() == 4.0
-    assert np.allclose(scaler.restore(scaled)[2:], rows[2:], atol=1e-5)
+    assert np.allclose(scaled[2:] * scaler.spread + scaler.centre, rows[2:], atol=1e-5)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -52,14 +52,6 @@ def test_too_few_or_broken_rows_are_refused(bad: float) -> None:
     rows[5, 0] = bad
     with pytest.raises(ValueError, match="finite"):
         Scaler.fit(rows)
-
-
-def test_it_can_move_slowly() -> None:
-    rows = some_rows()
-    scaler = Scaler.fit(rows)
-    moved = scaler.moved(rows + np.float32(10), 0.1)
-    assert moved.centre[0] == pytest.approx(scaler.centre[0] + 1, abs=1e-3)
-    assert moved.bound == scaler.bound
 
 
 def test_it_survives_the_store() -> None:
