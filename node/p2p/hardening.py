@@ -7,12 +7,13 @@
 | 3 | a malformed pubsub message ends it from afar | by 2; and GossipSub is not offered |
 | 4 | cancelling a blocked write leaves half a frame on the connection | `yamux` |
 | 5 | a silent peer is never noticed | `yamux` |
-| 6 | the receive window is not enforced | `yamux` |
+| 6 | the receive window is not enforced | `yamux`, and by 12 it stays what it was |
 | 7 | plaintext, secio and TLS are offered; an impostor needs only the public key | `security` |
 | 8 | connections that the resource manager refuses keep their slot | `swarm` |
 | 9 | dialling has no time limit | `dial_deadline` |
 | 10 | closing a host hangs on a stuck peer | `yamux` |
 | 11 | the auto-connector dials every known peer | `swarm` |
+| 12 | every read grants anew, be it a byte, and doubles the window up to 16 MiB | `yamux` |
 
 Each has a switch that only tests use: the regression test of each must fail without it. Beside
 these: the Yamux class in `muxer_opt` is ignored (`yamux.StrictMuxer`), libp2p's listener hides what
@@ -55,10 +56,11 @@ class Hardening:
     dial_deadline: bool = True  # 9
     cut_stuck: bool = True  # 10
     no_auto_connector: bool = True  # 11
+    rare_grants: bool = True  # 12
 
     def without(self, number: int) -> "Hardening":
         """All but one, by its number in the table."""
-        numbers = (1, 2, 4, 5, 6, 7, 8, 9, 10, 11)
+        numbers = (1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12)
         name = fields(self)[numbers.index(number)].name
         return replace(self, **{name: False})
 

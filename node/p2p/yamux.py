@@ -14,14 +14,17 @@ from libp2p.peer.id import ID
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import (
+    DEFAULT_WINDOW_SIZE,
     FLAG_SYN,
     GO_AWAY_NORMAL,
     HEADER_SIZE,
+    MAX_MESSAGE_SIZE,
     PROTOCOL_ID,
     TYPE_GO_AWAY,
     TYPE_PING,
     YAMUX_HEADER_FORMAT,
     Yamux,
+    YamuxStream,
 )
 
 from node.p2p.hardening import Hardening
@@ -32,10 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 YAMUX = TProtocol(PROTOCOL_ID)
-# Upstream doubles a stream's window of 256 KiB whenever it was used up within four round trips,
-# up to 16 MiB. With the round trip reported as next to nothing it does so once.
-_ROUND_TRIP_S = 1e-9
-WINDOW_BYTES_MAX = 512 * 1024
+# What a full frame carries, so that a model frame costs no grant. Not half a window, as elsewhere:
+# upstream's writer gives up after 5 s without a grant, and 192 KiB, the first multiple of a frame
+# above half, would need a link of 39 kB/s for itself; one frame needs 13.
+GRANT_BYTES = MAX_MESSAGE_SIZE - HEADER_SIZE
 _CUT_S = 2.0
 
 
@@ -93,6 +96,31 @@ class _Windows(dict[int, bytearray]):
         super().__setitem__(stream_id, _Window(self._muxed, stream_id))
 
 
+class _Stream(YamuxStream):
+    """A stream whose window stays at 256 KiB, and is granted anew a full frame at a time."""
+
+    async def _auto_tune_and_send_window_update(self, *, bytes_read: int = 0) -> None:
+        """#12: upstream grants after every read, down to a byte, and doubles the window.
+
+        What is granted, buffered and kept back add up to the window at any time, and less than
+        `GRANT_BYTES` are kept back, so a reader that goes on never leaves the writer without.
+        """
+        self._pending_recv_release += bytes_read
+        if self._pending_recv_release < GRANT_BYTES:
+            return
+        grant, self._pending_recv_release = self._pending_recv_release, 0
+        self.recv_window += grant
+        await self.send_window_update(grant)
+
+
+class _Streams(dict[int, YamuxStream]):
+    """Makes every stream ours; upstream builds its own class in the middle of its reader."""
+
+    def __setitem__(self, stream_id: int, stream: YamuxStream) -> None:
+        stream.__class__ = _Stream
+        super().__setitem__(stream_id, stream)
+
+
 class StrictYamux(Yamux):
     """One multiplexed connection.
 
@@ -114,6 +142,8 @@ class StrictYamux(Yamux):
         self.buffer_bytes_max = limits.inflight_bytes_peer_max
         if hardening.receive_window:
             self.stream_buffers = _Windows(self)
+        if hardening.rare_grants:
+            self.streams = _Streams()
 
     @property
     def farewell(self) -> bool:
@@ -193,16 +223,12 @@ class StrictYamux(Yamux):
         else:
             await self._ping_event.wait()
 
-    def rtt(self) -> float:
-        """The round trip as upstream's window tuning is to see it, see #6."""
-        return _ROUND_TRIP_S if self._hardening.receive_window else super().rtt()
-
     async def _read_data_body(self, length: int) -> bytes:
         """#6: upstream only warns when a peer exceeds its window, and reads 16 MiB in one go.
 
         The exact check is in `_Window`; this one comes before the bytes do.
         """
-        if self._hardening.receive_window and length > WINDOW_BYTES_MAX:
+        if self._hardening.receive_window and length > DEFAULT_WINDOW_SIZE:
             self.fault = Fault.OVERRUN
             raise OverrunError(f"a frame of {length} bytes")
         self._listened.in_body = True

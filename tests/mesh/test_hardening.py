@@ -5,6 +5,7 @@ The scenarios answer whether the promise held; how long they wait for a promise 
 what makes most of their time.
 """
 
+import os
 import struct
 import subprocess
 import sys
@@ -13,12 +14,17 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
 from libp2p.security.insecure.transport import PLAINTEXT_PROTOCOL_ID, InsecureTransport
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.secio import transport as secio
-from libp2p.stream_muxer.yamux.yamux import TYPE_DATA, YAMUX_HEADER_FORMAT
+from libp2p.stream_muxer.yamux.yamux import (
+    DEFAULT_WINDOW_SIZE,
+    TYPE_DATA,
+    YAMUX_HEADER_FORMAT,
+)
 from multiaddr import Multiaddr
 
 from gossip.contacts import Contact, PeerId
@@ -27,10 +33,12 @@ from node.p2p.hardening import Hardening
 from node.p2p.identity import Identity, new_identity
 from node.p2p.stats import Fault
 from node.p2p.transport import PeerUnreachable
+from node.p2p.yamux import GRANT_BYTES
 from tests.mesh.hosts import (
     FRAME,
     LIMITS,
     Recorder,
+    Valve,
     answer_all,
     closed,
     contact,
@@ -38,6 +46,7 @@ from tests.mesh.hosts import (
     in_memory,
     intruder,
     make,
+    say,
     upgraded,
     with_limits,
 )
@@ -137,11 +146,10 @@ async def window_overrun(hardening: Hardening) -> bool:
         async with intruder(server) as muxed:
             stream = await muxed.open_stream()
             await stream.write(wire.OPENING + wire.framed(b"x"))
-            header = struct.pack(YAMUX_HEADER_FORMAT, 0, TYPE_DATA, 0, stream.stream_id, 60_000)
             with trio.move_on_after(BRIEF_S):
                 try:
                     for _ in range(64):  # 3.8 MB into 256 KiB
-                        await muxed._write_frame(header + bytes(60_000))
+                        await muxed._write_frame(_data(stream.stream_id, 60_000))
                 except Exception:  # noqa: BLE001 - upstream has a dozen kinds for a refusal
                     pass
                 await muxed.event_closed.wait()
@@ -249,6 +257,22 @@ async def auto_connector(hardening: Hardening) -> bool:
         return known.stats.accepted == 0
 
 
+async def frequent_grants(hardening: Hardening) -> bool:
+    """12: an exchange is eight frames, of 12 bytes of Yamux and 18 of Noise, and 74 bytes more.
+
+    Opened, agreed and closed by each side, a request and a reply; nothing else.
+    """
+    exchanges, overhead = 5, 8 * (12 + 18) + 74
+    async with make(Recorder(), hardening=hardening) as server, make(hardening=hardening) as client:
+        await client.request(contact(server), FRAME)
+        # The server's last words may still be on their way; they count for the next exchange.
+        before = client.stats.wire_bytes_in + client.stats.wire_bytes_out
+        for _ in range(exchanges):
+            await client.request(contact(server), FRAME)
+        after = client.stats.wire_bytes_in + client.stats.wire_bytes_out
+        return after - before <= (exchanges + 1) * overhead + exchanges * len(FRAME)
+
+
 SCENARIOS: dict[int, Scenario] = {
     1: inbound_slots,
     2: handler_exception,
@@ -260,6 +284,7 @@ SCENARIOS: dict[int, Scenario] = {
     9: tarpit,
     10: stuck_peer,
     11: auto_connector,
+    12: frequent_grants,
 }
 
 
@@ -300,7 +325,7 @@ def test_gossipsub_is_not_offered() -> None:
 
 
 def test_the_multiplexer_is_ours() -> None:
-    """Upstream ignores the class given to it; without ours, 4, 5, 6 and 10 are all undone."""
+    """Upstream ignores the class given to it; without ours, 4, 5, 6, 10 and 12 are all undone."""
 
     async def main() -> None:
         async with make(Recorder()) as server, make() as client:
@@ -309,6 +334,66 @@ def test_the_multiplexer_is_ours() -> None:
                 assert [type(link.muxed).__name__ for link in node._links.open()] == ["StrictYamux"]
 
     trio.run(main)
+
+
+def test_a_window_is_256_kib_to_the_byte() -> None:
+    """However much was read and granted; a peer that fills it all is within its rights."""
+    request = bytes(150_000)  # more than one grant
+
+    async def hold_frames(_peer: PeerId, data: bytes) -> bytes:
+        if data == request:
+            await trio.sleep_forever()
+        await trio.lowlevel.checkpoint()
+        return b""
+
+    async def main() -> None:
+        async with make() as server, intruder(server) as muxed:
+            server.serve(hold_frames)
+            stream = await muxed.open_stream()
+            await stream.write(wire.OPENING + wire.framed(request))
+            while not server.stats.requests_in:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            assert await say(await muxed.open_stream(), b"after all grants") == b""
+            assert DEFAULT_WINDOW_SIZE - GRANT_BYTES < stream.send_window <= DEFAULT_WINDOW_SIZE
+            await muxed._write_frame(_data(stream.stream_id, stream.send_window))
+            assert await say(await muxed.open_stream(), b"still welcome?") == b""
+            assert server.stats.faults == {}
+            await muxed._write_frame(_data(stream.stream_id, 1))
+            assert await closed(muxed)
+            assert server.stats.faults == {Fault.OVERRUN: 1}
+
+    trio.run(main)
+
+
+def test_the_largest_frames_pass_a_slow_link_both_ways() -> None:
+    """Four windows each way, in lumps of 10 kB that each wait until nothing else moves."""
+
+    async def trickle(valve: Valve) -> None:
+        while True:
+            valve.shut(after_bytes=10_000)
+            await valve.blocked.wait()
+            await trio.testing.wait_all_tasks_blocked()
+            valve.open()
+
+    async def main() -> None:
+        data = os.urandom(LIMITS.frame_bytes_max)
+        recorder = Recorder(reply=data)
+        async with make(recorder) as node, in_memory(node) as pair:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trickle, pair.ours)
+                nursery.start_soon(trickle, pair.theirs)
+                assert await say(await pair.muxed.open_stream(), data) == data
+                nursery.start_soon(answer_all, pair.muxed)
+                assert await node.request(Contact(pair.peer), data) == b""
+                nursery.cancel_scope.cancel()
+            assert recorder.requests == [(pair.peer, data)]
+            assert node.stats.faults == {}
+
+    trio.run(main)
+
+
+def _data(stream_id: int, size: int) -> bytes:
+    return struct.pack(YAMUX_HEADER_FORMAT, 0, TYPE_DATA, 0, stream_id, size) + bytes(size)
 
 
 def test_a_peer_that_stops_taking_is_dropped_after_a_write_times_out() -> None:
