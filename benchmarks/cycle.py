@@ -2,7 +2,7 @@
 
 What a gateway does once in `mesh.cycle` (10 s by default): draw batches, train, calibrate the new
 model, write a push, take one in, and save everything, which includes three fsyncs. Training in
-torch is shown for comparison; a node trains in numpy, as `node.gateway.new_learner` says why.
+torch is shown for comparison; a node trains in numpy, as `node.detection.new_learner` says why.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ from gossip.learning.reference import ReferenceClassifier
 from gossip.learning.shapes import MLPShape
 from gossip.model import LocalModel
 from gossip.peer import Peer
-from node.gateway import SHAPE, fingerprint_of, new_learner, new_watch
+from node.detection import SHAPE, fingerprint_of, new_learner, new_watch
 from node.state.store import Snapshot, Store
 from node.trainer import Trainer
 

@@ -16,7 +16,7 @@ from gossip.features import extract
 from gossip.flows import Flow
 from gossip.learning.calibration import BUDGET
 from gossip.learning.scoring import scores
-from node.gateway import SHAPE, new_watch
+from node.detection import SHAPE, new_watch
 from node.sensors.reading import Kind, parser_for
 
 BATCH = 256

@@ -275,22 +275,9 @@ def config() -> None:
 @click.argument("file", type=_FILE)
 def replay(file: Path) -> None:
     """Replay a node's journal through a fresh peer and compare what it does."""
-    from gossip.peer import Peer
-    from node.state.journal import Head
-    from node.state.journal import replay as replay_journal
+    from node.state import journal
 
-    def make(head: Head) -> Peer:
-        return Peer(
-            head.config,
-            head.me,
-            head.seed,
-            head.fingerprint,
-            head.vector,
-            head.ages,
-            head.cycle,
-        )
-
-    found = replay_journal(file, make)
+    found = journal.replay(file)
     if not found.identical:
         raise LocalError(
             f"{file}: event {found.differing} ({found.event}) of {found.records} led to other "

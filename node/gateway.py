@@ -25,18 +25,14 @@ from gossip.codec import frame_bytes_max
 from gossip.contacts import Contact, PeerId
 from gossip.errors import ConfigError, StateError
 from gossip.events import Event, Start, Trained
-from gossip.features import SCHEMA, schema_fingerprint
-from gossip.fingerprint import Fingerprint
-from gossip.flows import FAMILIES, Flow
+from gossip.flows import Flow
 from gossip.learning.calibration import State
 from gossip.learning.learner import Learner
-from gossip.learning.reference import ReferenceDetector
-from gossip.learning.samples import SampleConfig
-from gossip.learning.shapes import DetectorShape
 from gossip.peer import Peer
 from node.addresses import merge_contacts, parse_contact
 from node.alerts.alerter import Alerter
 from node.config.settings import Settings
+from node.detection import fingerprint_of, new_learner, new_watch
 from node.driver import Driver
 from node.intake import Intake
 from node.logs import get_logger
@@ -45,18 +41,15 @@ from node.p2p.identity import Identity, load_or_create_identity
 from node.p2p.psk import load_psk
 from node.p2p.transport import Transport, TransportSettings
 from node.state.journal import Head, Journal, digest
+from node.state.saving import Saver
 from node.state.store import Snapshot, Store
 from node.status import service
 from node.status.condition import Condition
 from node.status.reports import Reports
 from node.threads import off_the_loop
 from node.trainer import Trainer
-from node.watch import Watch
 
 _log = get_logger("node")
-
-SHAPE = DetectorShape(len(SCHEMA), len(FAMILIES))
-
 
 LEARNING_FLOWS_MAX = 512
 """Flows taken between two trainings until there is a threshold. Without it a backlog of hours is
@@ -74,30 +67,9 @@ class Started:
     addresses: tuple[str, ...]
 
 
-def fingerprint_of(learner: Learner, fragments: int) -> Fingerprint:
-    """What two nodes must share before their models are merged."""
-    return Fingerprint(schema_fingerprint(), f"{learner.shape}, {fragments} fragments")
-
-
 def samples_seed(identity: Identity) -> bytes:
     """Secret that gives each flow its role; the same in every life, so that roles never change."""
     return blake2b(b"samples", digest_size=32, key=identity.seed).digest()
-
-
-def new_learner() -> Learner:
-    """The detector's learner.
-
-    In numpy: for a single peer it takes a third of torch's time (1.6 against 4.7 ms a cycle), gives
-    the same numbers within 1e-5, and spares a gateway the 200 MB that torch costs once imported.
-    Batched over thousands of peers, in the World, torch is the faster one.
-    """
-    return ReferenceDetector(SHAPE)
-
-
-def new_watch(budget: float, seed: bytes, peer: str) -> Watch:
-    """A gateway's detector and memory, empty; see `Watch`."""
-    memory = SampleConfig(features=len(SCHEMA), families=len(FAMILIES))
-    return Watch(SHAPE, budget, memory, seed, peer)
 
 
 async def run(settings: Settings, started: Callable[[Started], None] | None = None) -> None:
@@ -174,8 +146,7 @@ class Gateway:
         self._since_training = 0
         self._next_training = trio.Event()
         self._trained = self._trainer.to_arrays()
-        self._to_save: Snapshot | None = None
-        self._saved = trio.Event()
+        self._saver = Saver(store)
         self._peer_state: tuple[Any, Any, int] = (initial[: learner.shared], None, 0)
         self._remembered: tuple[Contact, ...] = ()
         self._intakes = self._restored(store.load())
@@ -248,8 +219,8 @@ class Gateway:
             settings.node.listen, settings.node.announce, psk, self._limits
         )
         async with open_transport(transport_settings, self._identity) as transport:
-            peer, seed = self._new_peer(transport)
-            journal = self._open_journal(peer, seed)
+            head = self._head(transport)
+            peer, journal = head.peer(), self._open_journal(head)
             driver = Driver(
                 peer,
                 transport,
@@ -279,7 +250,7 @@ class Gateway:
                 if started is not None:
                     started(found)
                 nursery.start_soon(self._stop_driver, driver)
-                nursery.start_soon(self._save_when_asked)
+                nursery.start_soon(self._saver.run)
                 for intake in self._intakes:
                     nursery.start_soon(intake.run, self._take, self._pace)
                 await driver.run(start)
@@ -290,26 +261,16 @@ class Gateway:
             self._store.save(self._snapshot(peer))
         _log.info("stopped", cycle=peer.cycle)
 
-    def _new_peer(self, transport: Transport) -> tuple[Peer, bytes]:
+    def _head(self, transport: Transport) -> Head:
+        """What the peer of this life is made of."""
         vector, ages, cycle = self._peer_state
         seed = os.urandom(32)  # whom it will choose must not be foreseeable
         me = Contact(transport.peer, transport.addresses)
-        return Peer(self._config, me, seed, self._fingerprint, vector, ages, cycle), seed
+        return Head(self._config, me, seed, self._fingerprint, vector, ages, cycle)
 
-    def _open_journal(self, peer: Peer, seed: bytes) -> Journal | None:
-        path = self._settings.journal.path
-        if path is None:
-            return None
-        head = Head(
-            self._config,
-            peer.me,
-            seed,
-            self._fingerprint,
-            peer.vector.copy(),
-            peer.ages,
-            peer.cycle,
-        )
-        return Journal(path, head, self._settings.journal.size_bytes_max)
+    def _open_journal(self, head: Head) -> Journal | None:
+        journal = self._settings.journal
+        return None if journal.path is None else Journal(journal.path, head, journal.size_bytes_max)
 
     async def _stop_driver(self, driver: Driver) -> None:
         await self._stopping.wait()
@@ -343,27 +304,7 @@ class Gateway:
         self._next_training = trio.Event()
         self._trained = self._trainer.to_arrays()
         self._watch.serve(self._trainer.whole(peer.vector), peer.cycle)
-        self._to_save = self._snapshot(peer)
-        self._saved.set()
-
-    async def _save_when_asked(self) -> None:
-        trouble = ""
-        while True:
-            await self._saved.wait()
-            self._saved = trio.Event()
-            snapshot, self._to_save = self._to_save, None
-            if snapshot is None:
-                continue
-            try:
-                await trio.to_thread.run_sync(self._store.save, snapshot)
-            except StateError as error:
-                if not trouble:  # once, and not in each cycle
-                    _log.error("nothing was saved; going on without", reason=str(error))
-                trouble = str(error)
-            else:
-                if trouble:
-                    _log.info("what is learnt is saved again")
-                trouble = ""
+        self._saver.ask(self._snapshot(peer))
 
 
 def _recorder(journal: Journal) -> Callable[[Event, int, Sequence[Action]], None]:

@@ -9,11 +9,11 @@ The journal holds the peer's secret seed and whatever frames it received: keep i
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, get_args
+from typing import Any, BinaryIO, get_args
 
 import msgspec
 import numpy as np
@@ -25,6 +25,7 @@ from gossip.contacts import Contact
 from gossip.errors import ConfigError, StateError
 from gossip.events import Event
 from gossip.fingerprint import Fingerprint
+from gossip.peer import Peer
 
 FORMAT = 1
 RECORD_BYTES_MAX = 64 * 2**20
@@ -37,7 +38,7 @@ _EVENTS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a peer was made of; the arguments of `gossip.peer.Peer`.
+    """What a peer is made of; the arguments of `gossip.peer.Peer`.
 
     Args:
         config: the peer's settings.
@@ -58,6 +59,18 @@ class Head:
     ages: NDArray[np.int64] | None = None
     cycle: int = 0
     format: int = FORMAT
+
+    def peer(self) -> Peer:
+        """A fresh one."""
+        return Peer(
+            self.config,
+            self.me,
+            self.seed,
+            self.fingerprint,
+            self.vector,
+            self.ages,
+            self.cycle,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +149,6 @@ def digest(actions: Sequence[Action]) -> bytes:
     return blake2b(packed, digest_size=DIGEST_BYTES).digest()
 
 
-class Replayable(Protocol):
-    """What replay needs of a peer."""
-
-    def handle(self, event: Event, now_us: int) -> list[Action]:
-        """Take an event, return what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Replay:
     """The outcome of a replay.
@@ -163,7 +169,7 @@ class Replay:
         return self.records > 0 and self.differing is None
 
 
-def replay(path: Path, make_peer: Callable[[Head], Replayable]) -> Replay:
+def replay(path: Path) -> Replay:
     """Tell a fresh peer all that the journal's was told, and compare what they do.
 
     Stops at the first difference: from there on the peers have different pasts.
@@ -173,7 +179,7 @@ def replay(path: Path, make_peer: Callable[[Head], Replayable]) -> Replay:
             holds no event.
     """
     head, records = read(path)
-    peer = make_peer(head)
+    peer = head.peer()
     number = -1
     for number, record in enumerate(records):
         if digest(peer.handle(record.event, record.now_us)) != record.actions_digest:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from gossip.actions import Train
 from gossip.draws import Purpose, draw
-from node.gateway import fingerprint_of, new_learner, new_watch
+from node.detection import fingerprint_of, new_learner, new_watch
 from node.sensors.reading import Kind, parser_for
 from node.trainer import Trainer
 from scenarios.demo.feeds import Feed, zeek_header

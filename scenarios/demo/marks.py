@@ -9,7 +9,7 @@ from gossip.arrays import group_of
 from gossip.errors import StateError
 from gossip.flows import FAMILIES
 from gossip.learning.calibration import State
-from node.gateway import new_watch
+from node.detection import new_watch
 from node.state import generations
 from node.watch import Watch
 from scenarios.demo.feeds import Feed, Rows

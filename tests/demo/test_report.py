@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from gossip.learning.calibration import State
-from node.gateway import new_watch
+from node.detection import new_watch
 from node.state.store import Snapshot, Store
 from node.status.document import MeshStatus, PeerStatus, Status
 from scenarios.demo import course as courses

@@ -11,7 +11,8 @@ import trio
 from gossip.actions import Topic
 from gossip.learning.learner import Learner
 from node.config.settings import Settings
-from node.gateway import Gateway, Started, new_learner
+from node.detection import new_learner
+from node.gateway import Gateway, Started
 from node.p2p.identity import load_or_create_identity
 from node.state.store import Store
 from node.status import document, service

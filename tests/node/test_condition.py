@@ -18,7 +18,7 @@ from gossip.contacts import Contact, PeerId
 from node import logs
 from node.alerts.alerter import Alerter
 from node.config.settings import SensorSettings, Settings
-from node.gateway import new_learner, new_watch
+from node.detection import new_learner, new_watch
 from node.intake import Intake
 from node.p2p.stats import Stats
 from node.status import document

@@ -13,7 +13,8 @@ from gossip.actions import Topic
 from gossip.contacts import Contact
 from gossip.errors import StateError
 from gossip.peer import Peer
-from node.gateway import LEARNING_FLOWS_MAX, Gateway, fingerprint_of, new_learner
+from node.detection import fingerprint_of, new_learner
+from node.gateway import LEARNING_FLOWS_MAX, Gateway
 from node.p2p import wire
 from node.p2p.identity import load_or_create_identity
 from node.p2p.psk import create_psk
@@ -243,12 +244,7 @@ def test_a_live_nodes_journal_replays_to_the_same_actions(tmp_path):
 
     patient(main)
 
-    def make(head):
-        return Peer(
-            head.config, head.me, head.seed, head.fingerprint, head.vector, head.ages, head.cycle
-        )
-
-    found = journals.replay(path, make)
+    found = journals.replay(path)
     assert found.identical
     _, records = journals.read(path)
     kinds = {type(record.event).__name__ for record in records}

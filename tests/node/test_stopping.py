@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import trio
 
-from node.gateway import new_learner
+from node.detection import new_learner
 from node.state import journal as journals
 from node.state.store import Store
 from tests.node.live import PATIENCE_S, running, settings_for

@@ -10,7 +10,7 @@ from gossip.flows import FAMILIES
 from gossip.learning.calibration import State, Tail
 from gossip.learning.samples import Role
 from node.alerts.incidents import FEATURES_MAX, UNKNOWN
-from node.gateway import SHAPE, new_learner, new_watch
+from node.detection import SHAPE, new_learner, new_watch
 from node.state.store import Snapshot, Store
 from node.trainer import Trainer
 from node.watch import COLD_FLOWS_MAX, REFERENCE_ROWS_MIN, SCALER_ROWS, STORM_FLOWS

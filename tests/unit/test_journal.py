@@ -18,7 +18,6 @@ from gossip.contacts import Contact, PeerId
 from gossip.errors import StateError
 from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
 from gossip.fingerprint import Fingerprint
-from gossip.peer import Peer
 from node.state.journal import Head, Journal, Replay, digest, read, replay
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -62,16 +61,10 @@ def plain(value: Any) -> Any:
     return repr(value)
 
 
-def build(head: Head) -> Peer:
-    return Peer(
-        head.config, head.me, head.seed, head.fingerprint, head.vector, head.ages, head.cycle
-    )
-
-
-def run(path: Path) -> int:
-    """Drive a peer through a short life, journalled; returns the number of events."""
-    book = Journal(path, HEAD, 2**20)
-    peer, other = build(HEAD), build(replace(HEAD, me=Contact(PeerId("other")), seed=b"other"))
+def run(path: Path, claimed: Head = HEAD) -> int:
+    """Drive a peer through a short life, journalled under a head; returns the number of events."""
+    book = Journal(path, claimed, 2**20)
+    peer, other = HEAD.peer(), replace(HEAD, me=Contact(PeerId("other")), seed=b"other").peer()
     due: list[tuple[int, Event]] = [(0, Start(neighbours=(Contact(PeerId("other")),)))]
     other.handle(Start(neighbours=(HEAD.me,)), 0)
     count = 0
@@ -101,14 +94,14 @@ def run(path: Path) -> int:
 def test_replay_of_a_real_peer_gives_identical_actions(tmp_path: Path) -> None:
     count = run(tmp_path / "j")
     assert count == 60
-    assert replay(tmp_path / "j", build) == Replay(60)
-    assert replay(tmp_path / "j", build).identical
+    assert replay(tmp_path / "j") == Replay(60)
+    assert replay(tmp_path / "j").identical
     assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
 
 
 def test_replay_names_the_first_difference(tmp_path: Path) -> None:
-    run(tmp_path / "j")
-    found = replay(tmp_path / "j", lambda head: build(replace(head, seed=b"another")))
+    run(tmp_path / "j", replace(HEAD, seed=b"another"))
+    found = replay(tmp_path / "j")
     assert not found.identical
     assert found.differing is not None
     assert found.records == found.differing + 1
@@ -155,7 +148,7 @@ def test_any_cut_loses_the_last_record_only(tmp_path: Path) -> None:
         (tmp_path / "cut").write_bytes(data[:-lost])
         assert len(list(read(tmp_path / "cut")[1])) == count - 1
     (tmp_path / "cut").write_bytes(data + b"\0\0\0\x09abc")
-    assert replay(tmp_path / "cut", build) == Replay(count)
+    assert replay(tmp_path / "cut") == Replay(count)
 
 
 @settings(max_examples=150, deadline=None)
@@ -195,7 +188,7 @@ def test_any_damage_is_a_state_error_or_unseen(
 def test_what_is_no_journal(tmp_path: Path, write: Callable[[Path], Any], expected: str) -> None:
     write(tmp_path / "j")
     with pytest.raises(StateError, match=expected):
-        replay(tmp_path / "j", build)
+        replay(tmp_path / "j")
 
 
 def test_the_size_is_bounded(tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+"""The detector that every node of this release runs: one shape, so that models can be merged."""
+
+from gossip.features import SCHEMA, schema_fingerprint
+from gossip.fingerprint import Fingerprint
+from gossip.flows import FAMILIES
+from gossip.learning.learner import Learner
+from gossip.learning.reference import ReferenceDetector
+from gossip.learning.samples import SampleConfig
+from gossip.learning.shapes import DetectorShape
+from node.watch import Watch
+
+SHAPE = DetectorShape(len(SCHEMA), len(FAMILIES))
+
+
+def fingerprint_of(learner: Learner, fragments: int) -> Fingerprint:
+    """What two nodes must share before their models are merged."""
+    return Fingerprint(schema_fingerprint(), f"{learner.shape}, {fragments} fragments")
+
+
+def new_learner() -> Learner:
+    """The detector's learner.
+
+    In numpy: for a single peer it takes a third of torch's time (1.6 against 4.7 ms a cycle), gives
+    the same numbers within 1e-5, and spares a gateway the 200 MB that torch costs once imported.
+    Batched over thousands of peers, in the World, torch is the faster one.
+    """
+    return ReferenceDetector(SHAPE)
+
+
+def new_watch(budget: float, seed: bytes, peer: str) -> Watch:
+    """A gateway's detector and memory, empty; see `Watch`."""
+    memory = SampleConfig(features=len(SCHEMA), families=len(FAMILIES))
+    return Watch(SHAPE, budget, memory, seed, peer)
