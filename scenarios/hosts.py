@@ -81,15 +81,11 @@ class State(Enum):
 
 
 @dataclass(slots=True)
-class Outbox:
-    """Frames for one neighbour: one on its way, a bounded number behind it."""
-
-    queue: deque[bytes] = field(default_factory=deque)
-
-
-@dataclass(slots=True)
 class Host:
-    """One simulated node, up or down."""
+    """One simulated node, up or down.
+
+    `outboxes` has the neighbours to whom a frame is on its way now, and the frames behind it.
+    """
 
     index: int
     contact: Contact
@@ -102,8 +98,7 @@ class Host:
     job: Job | None = None
     local: NDArray[np.float32] | None = None
     momentum: NDArray[np.float32] | None = None
-    outboxes: dict[int, Outbox] = field(default_factory=dict)
+    outboxes: dict[int, deque[bytes]] = field(default_factory=dict)
     frames: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
-    cycles: int = 0

@@ -5,7 +5,7 @@ microseconds; nothing here reads a clock, iterates a set, or draws except throug
 """
 
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -18,7 +18,7 @@ from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Topic, Tr
 from gossip.contacts import Contact, PeerId
 from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired
 from scenarios.churn import Change, Deed
-from scenarios.hosts import Host, Kept, Machine, Outbox, Spawn, State
+from scenarios.hosts import Host, Kept, Machine, Spawn, State
 from scenarios.links import Crossing, Delivered, Fate, Links
 from scenarios.trace import Trace
 from scenarios.training import Job, Postponed
@@ -135,7 +135,7 @@ class World:
             elif due is _Due.TRAINED:
                 self._complete(*what)
             elif due is _Due.FAIL:
-                self._fail(what)
+                self._fail(*what)
             else:
                 self._change(what)
         self.now_us = until_us
@@ -191,9 +191,9 @@ class World:
                 due_us = self.now_us + self._physics.train_us[host.index]
                 self._push(due_us, _Due.TRAINED, (host, host.job))
             case Disconnect(peer):
-                outbox = host.outboxes.get(self._index.get(peer, -1))
-                if outbox is not None:
-                    outbox.queue.clear()
+                waiting = host.outboxes.get(self._index.get(peer, -1))
+                if waiting is not None:
+                    waiting.clear()
             case Report():
                 self.tally.topics[action.topic] += 1
                 if self._listen is not None:
@@ -204,7 +204,6 @@ class World:
             return
         del host.armed[timer]
         if timer is Timer.CYCLE:
-            host.cycles += 1
             self.tally.cycles += 1
         self._deliver(host, TimerFired(timer))
 
@@ -222,19 +221,18 @@ class World:
     def _send(self, host: Host, send: Send) -> None:
         receiver = self._index.get(send.to.peer)
         if receiver is None or receiver == host.index:
-            lost = Transfer(host.index, host.life, -1, 0, send.to.peer.encode(), self.now_us)
-            self._push(self.now_us + self._physics.lost_after_us, _Due.FAIL, lost)
+            self._fail_later(host, host.life, send.to.peer, self.now_us)
             return
-        outbox = host.outboxes.get(receiver)
-        if outbox is not None:
-            outbox.queue.append(send.frame)
-            if len(outbox.queue) > self._physics.queue_frames:
-                outbox.queue.popleft()
+        waiting = host.outboxes.get(receiver)
+        if waiting is not None:
+            waiting.append(send.frame)
+            if len(waiting) > self._physics.queue_frames:
+                waiting.popleft()
                 self.tally.shed += 1
         elif len(host.outboxes) >= self._physics.outboxes:
             self.tally.shed += 1
         else:
-            host.outboxes[receiver] = Outbox()
+            host.outboxes[receiver] = deque()
             self._transmit(host, receiver, send.frame)
 
     def _transmit(self, host: Host, receiver: int, frame: bytes) -> None:
@@ -242,25 +240,25 @@ class World:
         other = self.hosts[receiver]
         crossing = Crossing(self.now_us, host.index, receiver, len(frame), host.frames)
         host.frames += 1
-        transfer = Transfer(host.index, host.life, receiver, other.life, frame, self.now_us)
         verdict = Fate.UNREACHABLE if other.machine is None else self._links.decide(crossing)
         if verdict is Fate.UNREACHABLE:
             self.tally.unreachable += 1
-            self._push(self.now_us + self._physics.lost_after_us, _Due.FAIL, transfer)
+            self._fail_later(host, host.life, other.contact.peer, self.now_us)
             return
         host.bytes_sent += len(frame)
         if isinstance(verdict, Delivered):
+            transfer = Transfer(host.index, host.life, receiver, other.life, frame, self.now_us)
             self._push(self.now_us + verdict.after_us, _Due.ARRIVE, transfer)
         else:
             self.tally.dropped += 1
             self._next(host, receiver)
 
     def _next(self, host: Host, receiver: int) -> None:
-        outbox = host.outboxes.get(receiver)
-        if outbox is None:
+        waiting = host.outboxes.get(receiver)
+        if waiting is None:
             return
-        if outbox.queue:
-            self._transmit(host, receiver, outbox.queue.popleft())
+        if waiting:
+            self._transmit(host, receiver, waiting.popleft())
         else:
             del host.outboxes[receiver]
 
@@ -271,24 +269,24 @@ class World:
         if receiver.machine is None or receiver.life != transfer.receiver_life:
             # It died, or died and came back, while this was on its way.
             self.tally.unreachable += 1
-            at_us = max(self.now_us, transfer.begun_us + self._physics.lost_after_us)
-            self._push(at_us, _Due.FAIL, transfer)
+            to = receiver.contact.peer
+            self._fail_later(sender, transfer.sender_life, to, transfer.begun_us)
             return
         receiver.bytes_received += len(transfer.frame)
         self.tally.delivered += 1
         self._deliver(receiver, Received(sender.contact.peer, transfer.frame))
         self._next(sender, transfer.receiver)
 
-    def _fail(self, transfer: Transfer) -> None:
-        sender = self.hosts[transfer.sender]
-        if transfer.sender_life <= sender.severed:
+    def _fail_later(self, sender: Host, life: int, to: PeerId, begun_us: int) -> None:
+        """A transfer failed that began at `begun_us`; its sender learns it when it gives up."""
+        at_us = max(self.now_us, begun_us + self._physics.lost_after_us)
+        self._push(at_us, _Due.FAIL, (sender, life, to))
+
+    def _fail(self, sender: Host, life: int, to: PeerId) -> None:
+        if life <= sender.severed:
             return
-        if transfer.receiver < 0:
-            name = PeerId(transfer.frame.decode())
-        else:
-            sender.outboxes.pop(transfer.receiver, None)
-            name = self.hosts[transfer.receiver].contact.peer
-        self._deliver(sender, PeerLost(name, "unreachable"))
+        sender.outboxes.pop(self._index.get(to, -1), None)
+        self._deliver(sender, PeerLost(to, "unreachable"))
 
     # Coming and going
 
@@ -330,8 +328,8 @@ class World:
         vector, ages = machine.vector.copy(), machine.ages.copy()
         kept = Kept(vector, ages, machine.cycle, machine.remembered, host.local, host.momentum)
         if state is State.LEFT:
-            for outbox in host.outboxes.values():
-                outbox.queue.clear()
+            for waiting in host.outboxes.values():
+                waiting.clear()
             self._deliver(host, Stop())  # the good-byes it sends stay on their way
         else:
             self.trace.crash(self.now_us, host.index, host.contact.peer)

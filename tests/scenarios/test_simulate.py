@@ -210,7 +210,7 @@ def test_slow_and_dead_neighbours_hold_nobody_up():
     assert min(healthy) >= 35
     assert result.samples[-1].accuracy.mean > result.samples[0].accuracy.mean + 0.1
     for host in stage.world.hosts:
-        assert all(len(outbox.queue) <= 4 for outbox in host.outboxes.values())
+        assert all(len(waiting) <= 4 for waiting in host.outboxes.values())
 
 
 def test_everybody_joins_over_a_span_and_bytes_add_up():
