@@ -1,7 +1,7 @@
 """From a scenario and a seed to everything the World is told: checked before any work starts."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
@@ -98,7 +98,7 @@ class _Planner:
     groups: dict[str, str] = field(default_factory=dict)
 
     def plan(self) -> Plan:
-        scenario, mesh = self.scenario, self.scenario.mesh
+        scenario, mesh, links = self.scenario, self.scenario.mesh, self.scenario.links
         self._model()
         self.groups = self._sites() | mesh.groups
         fixed = self._topology()
@@ -125,8 +125,11 @@ class _Planner:
             physics=physics,
             changes=tuple(self._changes()),
             labelled=tuple(map(bool, labelled)),
-            rules=(*self._partitions(), *self._conditions()),
-            otherwise=self._latency(scenario.links.latency, "links.latency"),
+            rules=(
+                *self._each(links.partition, "links.partition", self._partition),
+                *self._each(links.rule, "links.rule", self._condition),
+            ),
+            otherwise=self._latency(links.latency, "links.latency"),
         )
 
     def _wrong(self, key: str, text: str) -> ConfigError:
@@ -149,12 +152,10 @@ class _Planner:
         return bytes(mask)
 
     def _config(self) -> PeerConfig:
+        mesh, learning = self.scenario.mesh, self.scenario.learning
         names = [part.name for part in fields(PeerConfig)]
-        given = {}
-        for name in names:
-            owner = self.scenario.mesh if hasattr(self.scenario.mesh, name) else None
-            given[name] = getattr(owner or self.scenario.learning, name)
-        return PeerConfig(**given)
+        owners = {name: mesh if hasattr(mesh, name) else learning for name in names}
+        return PeerConfig(**{name: getattr(owner, name) for name, owner in owners.items()})
 
     def _sites(self) -> dict[str, str]:
         """Groups that the data brings along; refuses keys that mean nothing to it."""
@@ -218,11 +219,8 @@ class _Planner:
 
     # Links
 
-    def _partitions(self) -> list[Rule]:
-        return [
-            self._partition(split, f"links.partition[{place}]")
-            for place, split in enumerate(self.scenario.links.partition, 1)
-        ]
+    def _each(self, told: Sequence[T], key: str, make: Callable[[T, str], Rule]) -> Iterator[Rule]:
+        return (make(each, f"{key}[{place}]") for place, each in enumerate(told, 1))
 
     def _partition(self, split: Split, key: str) -> Rule:
         self._in_order(split.start_us, split.end_us, key)
@@ -238,12 +236,6 @@ class _Planner:
         if len(frozenset(side)) == 1:
             raise self._wrong(f"{key}.sides", "everybody is on one side; leave somebody out")
         return Partition(tuple(side), split.start_us, split.end_us)
-
-    def _conditions(self) -> list[Rule]:
-        return [
-            self._condition(rule, f"links.rule[{place}]")
-            for place, rule in enumerate(self.scenario.links.rule, 1)
-        ]
 
     def _condition(self, rule: LinkRule, key: str) -> Rule:
         self._in_order(rule.start_us, rule.end_us, key)

@@ -5,13 +5,15 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
-from gossip.config import Encoding, Exchange
+from gossip.config import Encoding, Exchange, PeerConfig
 from gossip.errors import ConfigError
 from node.config.annotations import Duration, Example, Quantity, Range, Share, Size, keys_of, marks
 from node.config.quantities import format_duration, format_size, parse_duration_us
 from node.config.tables import load
 from scenarios.churn import Deed
 from scenarios.links import Latency, Shared
+
+_PEER = PeerConfig()
 
 SAMPLING = "sampling"
 DAY_US = 86_400_000_000
@@ -50,17 +52,17 @@ class Mesh:
     peers: Annotated[int, Range(2, 100_000), Example("100")]
     duration_us: Annotated[Duration, Range(1_000, FOREVER_US), Example('"10 min"')]
     seed: Annotated[int, Range(0, 2**63 - 1)] = 1
-    cycle_us: Duration = 10_000_000
-    jitter: float = 0.1
+    cycle_us: Duration = _PEER.cycle_us
+    jitter: float = _PEER.jitter
     topology: Text = SAMPLING
     bootstrap: Peers = "0"
     groups: dict[str, str] = field(default_factory=dict)
-    view_size: int = 20
-    shuffle_size: int = 8
-    samplers: int = 32
-    probe_cycles: int = 3
-    join_retry_us_min: Duration = 1_000_000
-    join_retry_us_max: Duration = 60_000_000
+    view_size: int = _PEER.view_size
+    shuffle_size: int = _PEER.shuffle_size
+    samplers: int = _PEER.samplers
+    probe_cycles: int = _PEER.probe_cycles
+    join_retry_us_min: Duration = _PEER.join_retry_us_min
+    join_retry_us_max: Duration = _PEER.join_retry_us_max
     lost_after_us: Annotated[Duration, Range(0, DAY_US)] = 5_000_000
     queue_frames: Annotated[int, Range(1, 1_000)] = 4
     outboxes: Annotated[int, Range(1, 100_000)] = 64
@@ -105,16 +107,16 @@ class Learning:
     evaluate_us: Annotated[Duration, Range(0, FOREVER_US)] = 60_000_000
     evaluate_peers: Annotated[int, Range(0, 100_000)] = 200
     alarm_budget: Annotated[Share, Range(1e-6, 0.5)] = 0.005
-    exchange: Exchange = Exchange.AGE
-    fanout: int = 1
-    token_cost: int = 10
-    token_capacity: int = 20
-    fragments: int = 4
-    fragments_per_push: int = 4
-    encoding: Encoding = Encoding.FLOAT32
-    age_max: int = 100_000
-    age_lead_max: int = 1_000
-    pushes_per_sender_max: int = 8
+    exchange: Exchange = _PEER.exchange
+    fanout: int = _PEER.fanout
+    token_cost: int = _PEER.token_cost
+    token_capacity: int = _PEER.token_capacity
+    fragments: int = _PEER.fragments
+    fragments_per_push: int = _PEER.fragments_per_push
+    encoding: Encoding = _PEER.encoding
+    age_max: int = _PEER.age_max
+    age_lead_max: int = _PEER.age_lead_max
+    pushes_per_sender_max: int = _PEER.pushes_per_sender_max
 
 
 @dataclass(frozen=True, slots=True)
