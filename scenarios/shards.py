@@ -1,7 +1,7 @@
 """Each peer's part of the data, and the rows it trains on in a given cycle."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +41,12 @@ class Shards:
         features: columns.
         families: names, benign first.
         shards: by peer.
-        groups: what the data calls some peers, as selectors; for instance one per site.
     """
 
     schema: str
     features: int
     families: tuple[str, ...]
     shards: tuple[Shard, ...]
-    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 class Epochs:

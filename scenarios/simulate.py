@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TextIO
 
 from gossip.actions import Report
-from gossip.contacts import Contact, PeerId
+from gossip.contacts import Contact
 from gossip.fingerprint import Fingerprint
 from gossip.learning.learner import Learner
 from gossip.peer import Peer
@@ -38,7 +38,6 @@ class Progress:
         up: nodes that are up.
         cycles: begun by all peers so far.
         wall_s: seconds since the run began.
-        sample: the latest measurement.
     """
 
     now_us: int
@@ -46,7 +45,6 @@ class Progress:
     up: int
     cycles: int
     wall_s: float
-    sample: Sample | None
 
     @property
     def cycles_per_s(self) -> float:
@@ -95,11 +93,10 @@ def set_up(
     fingerprint = Fingerprint(shards.schema, f"{learner.shape}, {plan.config.fragments} fragments")
 
     def spawn(index: int, life: int, kept: Kept | None) -> Machine:
-        me = Contact(PeerId(names[index]))
+        me = Contact(names[index])
         own_seed = seed + b"/%d" % life  # a peer's serial numbers start anew with each life
-        if kept is None:
-            return Peer(plan.config, me, own_seed, fingerprint, initial[: learner.shared])
-        state = kept.vector, kept.ages, kept.cycle
+        fresh = initial[: learner.shared], None, 0
+        state = fresh if kept is None else (kept.vector, kept.ages, kept.cycle)
         return Peer(plan.config, me, own_seed, fingerprint, *state)
 
     trace = Trace(lines)
@@ -116,9 +113,8 @@ def run_stage(stage: Stage, progress: Callable[[Progress], None] | None = None) 
 
     def look() -> None:
         if progress is not None:
-            latest = samples[-1] if samples else None
             up, wall_s = len(world.alive()), perf_counter() - begun
-            progress(Progress(world.now_us, end_us, up, world.tally.cycles, wall_s, latest))
+            progress(Progress(world.now_us, end_us, up, world.tally.cycles, wall_s))
 
     every_us = learning.evaluate_us or end_us
     stride_us = max(1, end_us // LOOKS)
