@@ -7,7 +7,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from typing import Any
 import click
 
 from gossip.errors import ConfigError, HedgerowError, LocalError
+from node.config.flags import FILE, FOLDER, node_options, overridden
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+_CONFIG = click.option("--config", type=FILE, help="Settings; see docs/configuration.md.")
 
 
 def main() -> None:
@@ -92,66 +92,39 @@ def cli() -> None:
     """A serverless neighbourhood watch for IoT gateways."""
 
 
-_NODE_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("--config", type=_FILE, help="Settings; see docs/configuration.md."),
-    click.option("--state-dir", type=_FOLDER, help="Folder for identity, model and state."),
-    click.option("--name", help="What this gateway is called in logs and alerts."),
-    click.option("--listen", multiple=True, metavar="MULTIADDR", help="Accept peers here."),
-    click.option("--announce", multiple=True, metavar="MULTIADDR", help="Tell peers this instead."),
-    click.option(
-        "--sensor",
-        "sensors",
-        multiple=True,
-        metavar="[KIND:]PATH",
-        help="A log to follow; KIND is suricata, zeek or auto. May be repeated.",
-    ),
-    click.option("--no-labels", is_flag=True, help="Do not learn from the sensors' own alerts."),
-    click.option("--read-once", is_flag=True, help="Read the logs to their end; do not follow."),
-    click.option("--psk-file", type=_FILE, help="Key of a private mesh; `hedgerow psk` makes one."),
-    click.option("--budget", help="False alarms as a share of benign flows, such as 0.5%."),
-    click.option("--cycle", help="Period of training and exchange, such as 10s."),
-    click.option("--journal", type=_FILE, help="Record everything the peer is told, for replay."),
-    click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
-)
-
-
-def _node_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_NODE_OPTIONS):
-        command = option(command)
-    return command
-
-
 @cli.command()
 @click.option(
     "--bootstrap", multiple=True, metavar="MULTIADDR", help="A peer to join by. May be repeated."
 )
-@_node_options
-def up(bootstrap: tuple[str, ...], **flags: Any) -> None:
+@_CONFIG
+@node_options
+def up(config: Path | None, **flags: Any) -> None:
     """Run a node: watch sensors, learn, exchange with peers, raise alerts.
 
     Flags override the settings file. Without --bootstrap this node starts a mesh, or finds the
     peers that it knew before.
     """
-    _run(bootstrap, **flags)
+    _run(config, **flags)
 
 
 @cli.command()
 @click.argument("addresses", nargs=-1, required=True, metavar="MULTIADDR...")
-@_node_options
-def join(addresses: tuple[str, ...], **flags: Any) -> None:
+@_CONFIG
+@node_options
+def join(config: Path | None, addresses: tuple[str, ...], **flags: Any) -> None:
     """Run a node and join a mesh by the addresses of any of its peers.
 
     An address looks like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…; `hedgerow up` prints its own.
     """
-    _run(addresses, **flags)
+    _run(config, bootstrap=addresses, **flags)
 
 
-def _run(bootstrap: tuple[str, ...], **flags: Any) -> None:
+def _run(config: Path | None, **flags: Any) -> None:
     import trio
 
     from node import gateway, logs
 
-    settings = _settings(bootstrap, **flags)
+    settings = overridden(_loaded(config), **flags)
     logs.configure(settings.log.level, settings.log.format)
     if not settings.sensors:
         logs.get_logger("node").warning(
@@ -163,6 +136,12 @@ def _run(bootstrap: tuple[str, ...], **flags: Any) -> None:
         gc.freeze()  # what is left needs no collecting: a third of a second at the end (measured)
 
 
+def _loaded(config: Path | None) -> Any:
+    from node.config.settings import Settings
+
+    return Settings.defaults() if config is None else Settings.load(config)
+
+
 def _say_how_to_join(started: Any) -> None:
     lines = [f"{started.name}: others can join by"]
     lines += [f"  hedgerow join {address}/p2p/{started.peer}" for address in started.addresses]
@@ -172,63 +151,10 @@ def _say_how_to_join(started: Any) -> None:
         _hush()
 
 
-def _settings(
-    bootstrap: tuple[str, ...],
-    config: Path | None,
-    sensors: tuple[str, ...],
-    no_labels: bool,
-    read_once: bool,
-    **flags: Any,
-) -> Any:
-    from node.config.settings import Settings
-
-    settings = Settings.defaults() if config is None else Settings.load(config)
-    keys = {
-        "state_dir": "node.state_dir",
-        "name": "node.name",
-        "listen": "node.listen",
-        "announce": "node.announce",
-        "psk_file": "node.psk_file",
-        "budget": "detector.budget",
-        "cycle": "mesh.cycle",
-        "journal": "journal.path",
-        "log_level": "log.level",
-    }
-    values: dict[str, Any] = {}
-    for flag, key in keys.items():
-        value = flags[flag]
-        if value is not None and value != ():
-            values[key] = str(value) if isinstance(value, Path) else value
-    if bootstrap:
-        values["node.bootstrap"] = list(bootstrap)
-    if sensors:
-        values["sensor"] = [_sensor(text) for text in sensors]
-    settings = settings.with_overrides(values)
-    if no_labels or read_once:
-        tables = [
-            {
-                "path": str(s.path),
-                "kind": s.kind,
-                "follow": s.follow and not read_once,
-                "labels": s.labels and not no_labels,
-            }
-            for s in settings.sensors
-        ]
-        settings = settings.with_overrides({"sensor": tables})
-    return settings
-
-
-def _sensor(text: str) -> dict[str, Any]:
-    kind, colon, path = text.partition(":")
-    if colon and kind in {"suricata", "zeek", "auto"}:
-        return {"kind": kind, "path": path}
-    return {"path": text}
-
-
 @cli.command()
-@click.option("--config", type=_FILE, help="The node's settings, to find its socket.")
-@click.option("--state-dir", type=_FOLDER, help="The node's state folder, to find its socket.")
-@click.option("--socket", type=_FILE, help="The socket itself.")
+@click.option("--config", type=FILE, help="The node's settings, to find its socket.")
+@click.option("--state-dir", type=FOLDER, help="The node's state folder, to find its socket.")
+@click.option("--socket", type=FILE, help="The socket itself.")
 @click.option("--json", "as_json", is_flag=True, help="The whole document, for programs.")
 def status(config: Path | None, state_dir: Path | None, socket: Path | None, as_json: bool) -> None:
     """Show how a running node is."""
@@ -236,12 +162,7 @@ def status(config: Path | None, state_dir: Path | None, socket: Path | None, as_
     from node.status import service
 
     if socket is None:
-        from node.config.settings import Settings
-
-        settings = Settings.defaults() if config is None else Settings.load(config)
-        if state_dir is not None:
-            settings = settings.with_overrides({"node.state_dir": str(state_dir)})
-        socket = settings.status_socket
+        socket = overridden(_loaded(config), state_dir=state_dir).status_socket
     document = service.fetch(socket)
     if as_json:
         click.echo(json.dumps(document, indent=2))
@@ -254,7 +175,7 @@ def status(config: Path | None, state_dir: Path | None, socket: Path | None, as_
 
 
 @cli.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 def psk(file: Path) -> None:
     """Make the key of a private mesh. Copy FILE to every node, over a safe way."""
     from node.p2p.psk import create_psk
@@ -272,7 +193,7 @@ def config() -> None:
 
 
 @cli.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 def replay(file: Path) -> None:
     """Replay a node's journal through a fresh peer and compare what it does."""
     from node.state import journal
@@ -289,7 +210,7 @@ def replay(file: Path) -> None:
 @cli.command()
 @click.argument("spec", metavar="SPEC")
 @click.option("--seed", default=0, show_default=True, help="For random graphs.")
-@click.option("--draw", type=_FILE, help="Draw it to this .png or .svg file.")
+@click.option("--draw", type=FILE, help="Draw it to this .png or .svg file.")
 @click.option("--json", "as_json", is_flag=True, help="Measures as JSON.")
 def topology(spec: str, seed: int, draw: Path | None, as_json: bool) -> None:
     """Measure a graph: connectivity, spectral gap, diameter; and draw it.
@@ -324,9 +245,9 @@ def topology(spec: str, seed: int, draw: Path | None, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 @click.option("--seed", type=int, help="Instead of the scenario's own.")
-@click.option("--out", type=_FOLDER, help="Write the results and the scenario to this folder.")
+@click.option("--out", type=FOLDER, help="Write the results and the scenario to this folder.")
 @click.option("--trace", is_flag=True, help="Write every event there too, as JSON lines.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def simulate(file: Path, seed: int | None, out: Path | None, trace: bool, as_json: bool) -> None:
@@ -340,7 +261,7 @@ def simulate(file: Path, seed: int | None, out: Path | None, trace: bool, as_jso
 
 @cli.command()
 @click.option(
-    "--out", type=_FOLDER, default=Path("demo"), show_default=True, help="Folder for the report."
+    "--out", type=FOLDER, default=Path("demo"), show_default=True, help="Folder for the report."
 )
 @click.option("--seed", default=0, show_default=True, help="For which rows are held out.")
 def demo(out: Path, seed: int) -> None:

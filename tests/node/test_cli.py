@@ -10,6 +10,8 @@ import pytest
 
 from gossip.errors import ConfigError, SensorError, StateError
 from node import cli
+from node.config.flags import overridden
+from node.config.settings import Settings
 from node.status.service import fetch
 from tests.node.processes import LOOPBACK, PATIENCE_S, ROOT
 
@@ -81,12 +83,12 @@ def test_a_mistake_beside_a_fault_is_not_hidden(capsys):
 def test_flags_override_the_sensors_of_a_file(tmp_path):
     path = tmp_path / "gateway.toml"
     path.write_text('[[sensor]]\npath = "a.json"\n[[sensor]]\npath = "b.log"\nkind = "zeek"\n')
-    texts, repeated = ("state_dir", "name", "psk_file", "budget"), ("listen", "announce")
-    flags = dict.fromkeys((*texts, *repeated, "cycle", "journal", "log_level"))
-    made = cli._settings((), path, (), no_labels=True, read_once=True, **flags)
+    texts = ("state_dir", "name", "psk_file", "budget", "cycle", "journal", "log_level")
+    unset = dict.fromkeys(texts) | dict.fromkeys(("listen", "announce", "bootstrap"), ())
+    made = overridden(Settings.load(path), (), no_labels=True, read_once=True, **unset)
     found = [(s.path.name, s.kind, s.follow, s.labels) for s in made.sensors]
     assert found == [("a.json", "auto", False, False), ("b.log", "zeek", False, False)]
-    made = cli._settings((), None, ("zeek:x:y.log", "z.json"), False, False, **flags)
+    made = overridden(Settings.defaults(), ("zeek:x:y.log", "z.json"), **unset)
     found = [(s.path.name, s.kind, s.follow, s.labels) for s in made.sensors]
     assert found == [("x:y.log", "zeek", True, True), ("z.json", "auto", True, True)]
 

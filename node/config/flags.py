@@ -1,0 +1,87 @@
+"""The flags of `hedgerow up` and `hedgerow join`, and the settings that they stand for."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:  # for the types only: --help must not wait for it
+    from node.config.settings import Settings
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+_KEYS = {
+    "state_dir": "node.state_dir",
+    "name": "node.name",
+    "listen": "node.listen",
+    "announce": "node.announce",
+    "bootstrap": "node.bootstrap",
+    "psk_file": "node.psk_file",
+    "budget": "detector.budget",
+    "cycle": "mesh.cycle",
+    "journal": "journal.path",
+    "log_level": "log.level",
+}
+
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option("--state-dir", type=FOLDER, help="Folder for identity, model and state."),
+    click.option("--name", help="What this gateway is called in logs and alerts."),
+    click.option("--listen", multiple=True, metavar="MULTIADDR", help="Accept peers here."),
+    click.option("--announce", multiple=True, metavar="MULTIADDR", help="Tell peers this instead."),
+    click.option(
+        "--sensor",
+        "sensors",
+        multiple=True,
+        metavar="[KIND:]PATH",
+        help="A log to follow; KIND is suricata, zeek or auto. May be repeated.",
+    ),
+    click.option("--no-labels", is_flag=True, help="Do not learn from the sensors' own alerts."),
+    click.option("--read-once", is_flag=True, help="Read the logs to their end; do not follow."),
+    click.option("--psk-file", type=FILE, help="Key of a private mesh; `hedgerow psk` makes one."),
+    click.option("--budget", help="False alarms as a share of benign flows, such as 0.5%."),
+    click.option("--cycle", help="Period of training and exchange, such as 10s."),
+    click.option("--journal", type=FILE, help="Record everything the peer is told, for replay."),
+    click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
+)
+
+
+def node_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command every option that `overridden` takes."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def overridden(
+    settings: "Settings",
+    sensors: tuple[str, ...] = (),
+    *,
+    no_labels: bool = False,
+    read_once: bool = False,
+    **flags: Any,
+) -> "Settings":
+    """The settings as the flags change them; a flag that is None or empty changes nothing.
+
+    Raises:
+        ConfigError: as `Settings.with_overrides`.
+    """
+    values = {_KEYS[flag]: value for flag, value in flags.items() if value not in {None, ()}}
+    values = {key: str(v) if isinstance(v, Path) else v for key, v in values.items()}
+    if sensors:
+        values["sensor"] = [_sensor(text) for text in sensors]
+    settings = settings.with_overrides(values)
+    kept = [
+        replace(s, follow=s.follow and not read_once, labels=s.labels and not no_labels)
+        for s in settings.sensors
+    ]
+    return replace(settings, sensors=tuple(kept))
+
+
+def _sensor(text: str) -> dict[str, Any]:
+    kind, colon, path = text.partition(":")
+    if colon and kind in {"suricata", "zeek", "auto"}:
+        return {"kind": kind, "path": path}
+    return {"path": text}
