@@ -4,8 +4,10 @@ import ast
 import inspect
 import json
 import textwrap
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, is_dataclass
 from enum import Enum
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -15,7 +17,7 @@ COLUMNS = 88
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class Entry:
     """One key.
 
     Args:
@@ -32,11 +34,16 @@ class Key:
     doc: str
     example: str | None
 
+    @property
+    def name(self) -> str:
+        """The key within its table."""
+        return self.key.rpartition(".")[2]
 
-def describe(cls: type[Any], prefix: str = "") -> list[Key]:
+
+def describe(cls: type[Any], prefix: str = "") -> list[Entry]:
     """Every key of `cls` and of the tables in it, in the order of definition."""
     docs = _field_docs(cls)
-    found: list[Key] = []
+    found: list[Entry] = []
     for name, (field, hint) in keys_of(cls).items():
         dotted = f"{prefix}{name}"
         base = bare(hint)
@@ -52,42 +59,42 @@ def describe(cls: type[Any], prefix: str = "") -> list[Key]:
             default = None if value is MISSING else _toml(value, _quantity(hint))
             example = next((mark.text for mark in marks(hint) if isinstance(mark, Example)), None)
             doc = docs.get(field.name, "")
-            found.append(Key(dotted, _words(hint), default, doc, example))
+            found.append(Entry(dotted, _words(hint), default, doc, example))
     return found
 
 
 def example(cls: type[Any], heading: str) -> str:
     """A TOML file with every key commented out at its default, and its meaning above it."""
     lines = _comment(heading)
-    table = None
-    for key in describe(cls):
-        here, _, name = key.key.rpartition(".")
-        if here != table:
-            lines += [
-                "",
-                f"# [[{here[:-2]}]]" if here.endswith("[]") else f"[{here}]" if here else "",
-            ]
-            table = here
-        shown = key.default if key.default not in {None, "unset"} else key.example
-        lines += ["", *_comment(f"{key.doc} ({key.type})"), f"# {name} = {shown or '…'}"]
+    for table, entries in _by_table(cls):
+        # Commented out, an array of tables stays empty.
+        lines += ["", f"# {table}" if table.startswith("[[") else table]
+        for entry in entries:
+            shown = entry.default if entry.default not in {None, "unset"} else entry.example
+            about = _comment(f"{entry.doc} ({entry.type})")
+            lines += ["", *about, f"# {entry.name} = {shown or '…'}"]
     return "\n".join(lines) + "\n"
 
 
 def markdown(cls: type[Any]) -> str:
     """A reference in Markdown: one heading a table, one item a key."""
     lines: list[str] = []
-    table = None
-    for key in describe(cls):
-        here, _, name = key.key.rpartition(".")
-        if here != table:
-            lines += ["", f"## `[[{here[:-2]}]]`" if here.endswith("[]") else f"## `[{here}]`", ""]
-            table = here
-        fallback = {None: "required", "unset": "not set"}.get(key.default)
-        default = fallback or f"default `{key.default}`"
-        sample = f" Example: `{name} = {key.example}`." if key.example else ""
-        text = f"**`{name}`** ({key.type}; {default}): {key.doc}{sample}"
-        lines += _wrapped(f"- {text}", later="  ")
+    for table, entries in _by_table(cls):
+        lines += ["", f"## `{table}`", ""]
+        for entry in entries:
+            fallback = {None: "required", "unset": "not set"}.get(entry.default)
+            default = fallback or f"default `{entry.default}`"
+            sample = f" Example: `{entry.name} = {entry.example}`." if entry.example else ""
+            text = f"- **`{entry.name}`** ({entry.type}; {default}): {entry.doc}{sample}"
+            lines += _wrapped(text, later="  ")
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _by_table(cls: type[Any]) -> Iterator[tuple[str, Iterator[Entry]]]:
+    """The entries of each table with its heading in TOML; empty for keys outside of any table."""
+    for table, entries in groupby(describe(cls), lambda entry: entry.key.rpartition(".")[0]):
+        heading = f"[[{table[:-2]}]]" if table.endswith("[]") else f"[{table}]" if table else ""
+        yield heading, entries
 
 
 def _wrapped(text: str, later: str) -> list[str]:

@@ -12,7 +12,7 @@ from gossip.config import Encoding, Exchange, PeerConfig
 from gossip.errors import ConfigError
 from node import addresses
 from node.config import tables
-from node.config.tables import Check, Duration, Example, Range, Share, Size
+from node.config.annotations import Check, Duration, Example, Key, Range, Share, Size
 from node.p2p.limits import Limits
 
 _PEER = PeerConfig()
@@ -256,7 +256,7 @@ class LimitSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a node. `load` it from a file, or `from_flags` without one.
+    """All settings of a node. `load` them from a file, or take the `defaults`.
 
     Raises:
         ConfigError: two settings contradict each other.
@@ -264,7 +264,7 @@ class Settings:
 
     node: NodeSettings = field(default_factory=NodeSettings)
     mesh: MeshSettings = field(default_factory=MeshSettings)
-    sensors: Annotated[tuple[SensorSettings, ...], tables.Key("sensor"), Range(0, 64)] = ()
+    sensors: Annotated[tuple[SensorSettings, ...], Key("sensor"), Range(0, 64)] = ()
     detector: DetectorSettings = field(default_factory=DetectorSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     status: StatusSettings = field(default_factory=StatusSettings)

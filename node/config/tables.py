@@ -25,31 +25,14 @@ from gossip.errors import ConfigError
 from node.config import quantities
 from node.config.annotations import (
     Check,
-    Duration,
     Example,
-    Key,
     Quantity,
     Range,
-    Share,
-    Size,
     bare,
     keys_of,
     marks,
     shower,
 )
-
-__all__ = [
-    "Check",
-    "Duration",
-    "Example",
-    "Key",
-    "Range",
-    "Share",
-    "Size",
-    "from_table",
-    "load",
-    "override",
-]
 
 T = TypeVar("T")
 

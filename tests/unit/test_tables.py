@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from gossip.errors import ConfigError
 from node.config import quantities, tables
+from node.config.annotations import Check, Duration, Example, Key, Range, Share, Size
 from node.config.reference import describe, example
-from node.config.tables import Check, Duration, Example, Key, Range, Share, Size
 
 
 class Colour(Enum):
