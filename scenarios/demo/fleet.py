@@ -34,7 +34,6 @@ class Member:
         process: None before it was started.
         status: None before it first answered.
         down: it was killed and has not come back.
-        lives: times it was started.
     """
 
     feed: Feed
@@ -42,7 +41,6 @@ class Member:
     process: trio.Process | None = None
     status: Status | None = None
     down: bool = False
-    lives: int = 0
 
     @property
     def name(self) -> str:
@@ -87,14 +85,13 @@ class Member:
             self.process = await trio.lowlevel.open_process(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        self.lives += 1
         self.down = False
 
     async def ask(self) -> Status | None:
         """Its status now, or None if it does not answer."""
         try:
             found = await trio.to_thread.run_sync(
-                service.fetch, self.state_dir / "status.sock", 2.0
+                service.fetch, self.state_dir / "status.sock", ASK_S_MAX
             )
             self.status = document.parse(found)
         except StateError:

@@ -59,6 +59,38 @@ class Marks:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A family of attack, judged twice: alone, then in the mesh; None where it was not.
+
+    Args:
+        family: its name.
+        rows: judged.
+        found: shares found anomalous.
+        named: shares rightly named.
+    """
+
+    family: str
+    rows: int
+    found: tuple[float | None, ...]
+    named: tuple[float | None, ...]
+
+
+def compared(alone: Marks, mesh: Marks | None) -> list[Compared]:
+    """Every family that either was judged on, in alphabetical order."""
+    each = [{} if marks is None else marks.families() for marks in (alone, mesh)]
+    rows = {family: share.rows for families in each for family, share in families.items()}
+    return [
+        Compared(
+            family,
+            rows[family],
+            tuple(f[family].found if family in f else None for f in each),
+            tuple(f[family].named if family in f else None for f in each),
+        )
+        for family in sorted(rows)
+    ]
+
+
 def _pooled(shares: list[Share]) -> Share:
     rows = sum(s.rows for s in shares)
     return Share(

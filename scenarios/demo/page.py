@@ -10,7 +10,7 @@ from node.status.view import bytes_text
 from scenarios.demo import plots
 from scenarios.demo.course import Course
 from scenarios.demo.fleet import BUDGET
-from scenarios.demo.marks import Marks, Share
+from scenarios.demo.marks import Marks, compared
 from scenarios.demo.screen import share
 from scenarios.results import whole_file
 
@@ -73,24 +73,11 @@ def _attacks(course: Course, controls: dict[str, Marks]) -> str:
     rows = []
     for feed in course.feeds:
         name = feed.plan.name
-        alone = controls[name].families()
-        mesh = course.final[name].families() if name in course.final else {}
-        for family in sorted({**alone, **mesh}):
-            one, other = alone.get(family), mesh.get(family)
-            either = one or other
-            count = 0 if either is None else either.rows
-            labels = "yes" if feed.plan.labels else "none"
-            cells = [escape(name), labels, escape(family), str(count)]
-            rows.append([*cells, _found(one), _found(other), _named(one), _named(other)])
+        labels = "yes" if feed.plan.labels else "none"
+        for each in compared(controls[name], course.final.get(name)):
+            cells = [escape(name), labels, escape(each.family), str(each.rows)]
+            rows.append([*cells, *map(share, each.found), *map(share, each.named)])
     return _table(headings, rows, 3)
-
-
-def _found(one: Share | None) -> str:
-    return share(None if one is None else one.found)
-
-
-def _named(one: Share | None) -> str:
-    return share(None if one is None else one.named)
 
 
 def _alarms(course: Course, controls: dict[str, Marks]) -> str:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from scenarios.demo.course import END_S, Check, Course, Moment
 from scenarios.demo.feeds import Feed
-from scenarios.demo.marks import Marks, Share
+from scenarios.demo.marks import Marks, compared
 
 EVENTS_SHOWN = 5
 PLAIN_EVERY_S = 10.0
@@ -143,34 +143,17 @@ def results(console: Console, course: Course, controls: dict[str, Marks]) -> Non
             share(control.false_alarms),
             share(None if mesh is None else mesh.false_alarms),
         )
-        of_mesh = {} if mesh is None else mesh.families()
-        of_control = control.families()
-        for family in sorted({**of_control, **of_mesh}):
-            one, other = of_control.get(family), of_mesh.get(family)
-            rows = one or other
-            attacks.add_row(
-                name,
-                family,
-                str(0 if rows is None else rows.rows),
-                _change(_found(one), _found(other)),
-                _change(_named(one), _named(other)),
-            )
+        for each in compared(control, mesh):
+            found, named = _change(each.found), _change(each.named)
+            attacks.add_row(name, each.family, str(each.rows), found, named)
         attacks.add_section()
     console.print(alarms)
     console.print(attacks)
     console.print(_checked(course.checks))
 
 
-def _found(one: Share | None) -> float | None:
-    return None if one is None else one.found
-
-
-def _named(one: Share | None) -> float | None:
-    return None if one is None else one.named
-
-
-def _change(alone: float | None, mesh: float | None) -> str:
-    before, after = ("-" if v is None else f"{100 * v:.1f}" for v in (alone, mesh))
+def _change(alone_and_mesh: tuple[float | None, ...]) -> str:
+    before, after = ("-" if v is None else f"{100 * v:.1f}" for v in alone_and_mesh)
     return f"{before:>5} → {after:>5}"
 
 
