@@ -4,9 +4,11 @@ import types
 from collections.abc import Callable
 from dataclasses import Field, dataclass, fields
 from enum import Enum
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from node.config import quantities
+
+M = TypeVar("M")
 
 
 class Quantity(Enum):
@@ -58,12 +60,12 @@ class Key:
 
 def key_of(field: "Field[Any]", hint: Any) -> str:
     """A field's key: its name, without the unit where the annotation brings one."""
-    named = next((mark.name for mark in marks(hint) if isinstance(mark, Key)), None)
+    named = mark_of(hint, Key)
     if named is not None:
-        return named
-    unit = {Quantity.DURATION: "us", Quantity.SIZE: "bytes"}
-    units = [unit.get(mark) for mark in marks(hint) if isinstance(mark, Quantity)]
-    return "_".join(part for part in field.name.split("_") if part not in units)
+        return named.name
+    units: dict[Quantity | None, str] = {Quantity.DURATION: "us", Quantity.SIZE: "bytes"}
+    unit = units.get(mark_of(hint, Quantity))
+    return "_".join(part for part in field.name.split("_") if part != unit)
 
 
 def keys_of(cls: type[Any]) -> dict[str, tuple["Field[Any]", Any]]:
@@ -90,6 +92,11 @@ def marks(hint: Any) -> tuple[Any, ...]:
     if get_origin(hint) in {Union, types.UnionType}:
         return tuple(mark for option in get_args(hint) for mark in marks(option))
     return ()
+
+
+def mark_of(hint: Any, kind: type[M]) -> M | None:
+    """The first mark of a kind; None where there is none."""
+    return next((mark for mark in marks(hint) if isinstance(mark, kind)), None)
 
 
 def bare(hint: Any) -> Any:

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from node.config.annotations import Example, Quantity, Range, bare, keys_of, marks, shower
+from node.config.annotations import Example, Quantity, Range, bare, keys_of, mark_of, shower
 
 COLUMNS = 88
 
@@ -56,10 +56,10 @@ def describe(cls: type[Any], prefix: str = "") -> list[Entry]:
             value = field.default
             if field.default_factory is not MISSING:
                 value = field.default_factory()
-            default = None if value is MISSING else _toml(value, _quantity(hint))
-            example = next((mark.text for mark in marks(hint) if isinstance(mark, Example)), None)
+            default = None if value is MISSING else _toml(value, mark_of(hint, Quantity))
+            sample = mark_of(hint, Example)
             doc = docs.get(field.name, "")
-            found.append(Entry(dotted, _words(hint), default, doc, example))
+            found.append(Entry(dotted, _words(hint), default, doc, sample.text if sample else None))
     return found
 
 
@@ -122,12 +122,8 @@ def _field_docs(cls: type[Any]) -> dict[str, str]:
     return docs
 
 
-def _quantity(hint: Any) -> Quantity | None:
-    return next((mark for mark in marks(hint) if isinstance(mark, Quantity)), None)
-
-
 def _words(hint: Any) -> str:
-    base, quantity = bare(hint), _quantity(hint)
+    base, quantity = bare(hint), mark_of(hint, Quantity)
     plain = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path"}
     if quantity is not None:
         words = quantity.name.lower()
@@ -141,12 +137,12 @@ def _words(hint: Any) -> str:
         words = " | ".join(_toml(choice, None) for choice in base)
     else:
         words = plain[base]
-    for mark in marks(hint):
-        if isinstance(mark, Range):
-            show = shower(quantity)
-            what = "" if base in {int, float} else "characters " if base is str else "items "
-            words += f", {what}{show(mark.low)} to {show(mark.high)}"
-    return words
+    bounds = mark_of(hint, Range)
+    if bounds is None:
+        return words
+    show = shower(quantity)
+    what = "" if base in {int, float} else "characters " if base is str else "items "
+    return f"{words}, {what}{show(bounds.low)} to {show(bounds.high)}"
 
 
 def _toml(value: Any, quantity: Quantity | None) -> str:

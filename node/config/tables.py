@@ -30,6 +30,7 @@ from node.config.annotations import (
     Range,
     bare,
     keys_of,
+    mark_of,
     marks,
     shower,
 )
@@ -163,9 +164,9 @@ def _default(field: "Field[Any]", hint: Any, where: Where) -> Any:
         return _table(base, {}, where)  # so that paths in it find the file's folder
     if field.default_factory is not MISSING:
         return field.default_factory()
-    example = next((mark.text for mark in marks(hint) if isinstance(mark, Example)), None)
-    hint_text = f", such as {where.key.rpartition('.')[2]} = {example}" if example else ""
-    raise where.wrong(f"missing; it has no default, so give it{hint_text}")
+    example = mark_of(hint, Example)
+    such_as = f", such as {where.key.rpartition('.')[2]} = {example.text}" if example else ""
+    raise where.wrong(f"missing; it has no default, so give it{such_as}")
 
 
 def _replaced(instance: T, path: list[str], value: Any, where: Where) -> T:
@@ -188,10 +189,12 @@ def _replaced(instance: T, path: list[str], value: Any, where: Where) -> T:
 
 
 def _convert(value: Any, hint: Any, where: Where) -> Any:
-    found, base = marks(hint), bare(hint)
-    quantity = next((mark for mark in found if isinstance(mark, Quantity)), None)
-    result = _plain(value, base, where) if quantity is None else _quantity(value, quantity, where)
-    for mark in found:
+    quantity = mark_of(hint, Quantity)
+    if quantity is None:
+        result = _plain(value, bare(hint), where)
+    else:
+        result = _quantity(value, quantity, where)
+    for mark in marks(hint):
         if isinstance(mark, Range):
             _bounded(result, mark, quantity, where)
         elif isinstance(mark, Check):
