@@ -82,7 +82,8 @@ class MeshSettings:
 
     exchange: Exchange = _PEER.exchange
     """How models are exchanged: age-weighted merge on receipt (Hegedűs, Danner, Jelasity),
-    epidemic push (De Vos et al. 2023), or pairwise averaging (Boyd et al. 2006)."""
+    epidemic push (De Vos et al. 2023), or pairwise averaging (Boyd et al. 2006). Give all peers of
+    a mesh the same; they do not compare it, and a pairwise peer ignores what it did not ask for."""
 
     fanout: Annotated[int, Range(1, 64)] = _PEER.fanout
     """Peers addressed by one push. 1 is right for age; epidemic wants about log2 of the mesh's
@@ -94,7 +95,8 @@ class MeshSettings:
 
     fragments: Annotated[int, Range(1, 256)] = _PEER.fragments
     """Slices of the model, each with an age of its own. All peers of a mesh must agree: it is part
-    of the fingerprint that they compare. Our choice."""
+    of the fingerprint that they compare, and of the state on disk; with another number a node
+    refuses its old state folder. Our choice."""
 
     fragments_per_push: Annotated[int, Range(1, 256)] = _PEER.fragments_per_push
     """Slices in one push, drawn at random; at most `fragments`. Fewer cost less traffic and mix
@@ -168,8 +170,10 @@ class AlertSettings:
     """`[alerts]`: where alerts go."""
 
     path: Annotated[Path | None, Example('"/var/log/hedgerow/alerts.jsonl"')] = None
-    """File that alerts are appended to, as EVE JSON lines. Left out: alerts.jsonl in the state
-    folder."""
+    """File that alerts are appended to, as EVE JSON lines; made with mode 0640. Left out:
+    alerts.jsonl in the state folder, where only the node's own user can read it (mode 0700). For a
+    log shipper that runs as another user, set a path outside, in a folder that its group can
+    enter."""
 
     per_minute_max: Annotated[int, Range(1, 10_000)] = 10
     """Alerts written in a minute; what is above is counted and summed up in one line. Our choice:
@@ -220,7 +224,8 @@ class LimitSettings:
     others without a cap, and 64 works."""
 
     frame_bytes_max: Annotated[Size, Range(2**12, 2**26)] = _LIMITS.frame_bytes_max
-    """Largest frame sent or taken. Our choice: 25 frames of the default model."""
+    """Largest frame sent or taken; a peer that sends a larger one is cut off, so raise it on all
+    nodes of a mesh alike. Our choice: 25 frames of the default model."""
 
     in_flight_bytes_max: Annotated[Size, Range(2**16, 2**32)] = _LIMITS.inflight_bytes_max
     """Bytes of frames being received, or being sent, at a time, over all peers. Our choice."""
