@@ -149,8 +149,9 @@ class Gateway:
         self._saver = Saver(store)
         self._peer_state: tuple[Any, Any, int] = (initial[: learner.shared], None, 0)
         self._remembered: tuple[Contact, ...] = ()
+        known = len(store.warnings)
         self._intakes = self._restored(store.load())
-        for warning in store.warnings:
+        for warning in store.warnings[known:]:
             _log.warning(warning)
 
     # What outlives a restart

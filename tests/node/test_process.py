@@ -206,6 +206,24 @@ def test_a_peer_that_is_stuck_does_not_keep_a_node_from_stopping(factory, tmp_pa
             assert "Traceback" not in b.output
 
 
+def test_what_is_logged_and_how_is_as_set(factory, tmp_path):
+    config = tmp_path / "gateway.toml"
+    for level, form, pattern in (
+        ("info", "text", r"\[info *\] listening"),
+        ("info", "json", '"event": "listening"'),
+        ("error", "json", None),
+    ):
+        config.write_text(f'[log]\nlevel = "{level}"\nformat = "{form}"\n')
+        with factory.node(tmp_path / "a", "--config", config) as a:
+            address_of(a)
+            a.signal(signal.SIGTERM)
+            assert a.end() == 0
+        if pattern:
+            assert re.search(pattern, a.output)
+        else:
+            assert "listening" not in a.output
+
+
 # Bad input
 
 
@@ -288,6 +306,14 @@ def test_a_corrupted_state_is_kept_aside_and_never_overwritten(factory, tmp_path
         a.signal(signal.SIGTERM)
         assert a.end() == 0
     assert newer.with_name(f"{newer.name}.damaged-1").read_bytes() == damaged
+
+    database = state / "state.sqlite"
+    database.write_bytes(b"not a database" * 100)
+    with factory.node(state) as a:
+        a.status(state, lambda s: s.mesh.cycle >= 2)
+        a.signal(signal.SIGTERM)
+        assert a.end() == 0
+    assert a.output.count("state.sqlite.damaged-1") == 1, "said once"
 
     everything = {}
     for path in state.glob("generation-*.safetensors"):
