@@ -134,6 +134,32 @@ def test_many_incidents_leave_the_status_small_and_sound(settings):
     alerter.close()
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "alerts"),
+    [
+        ("detector.gap", "120 s", 1),
+        ("detector.gap", "20 s", 4),
+        ("detector.incident_max", "60 s", 2),
+    ],
+)
+def test_when_an_incident_ends_is_as_set(settings, setting, value, alerts):
+    alerter = Alerter(settings.with_overrides({setting: value}), "kitchen")
+    for second in (0, 30, 60, 90):
+        one = [Anomaly(parsed(scan(1, second, start_s=START_S + second))[0], 9.0, "scan")]
+        run(alerter.take, one, SERVING, one[0].flow.ts)
+    assert len(lines(settings)) == alerts
+    alerter.close()
+
+
+def test_so_many_incidents_are_open_as_set(settings):
+    alerter = Alerter(settings.with_overrides({"detector.incidents_max": 1}), "kitchen")
+    for family in ("scan", "dos"):
+        run(alerter.take, anomalies(1, family=family), SERVING, START_S)
+    assert alerter.status().incidents_open == 1
+    assert len(lines(settings)) == 2
+    alerter.close()
+
+
 def test_a_flood_of_sources_is_summed_up(settings):
     few = settings.with_overrides({"alerts.per_minute_max": 2})
     alerter = Alerter(few, "kitchen")

@@ -13,9 +13,12 @@ from gossip.actions import Topic
 from gossip.contacts import Contact
 from gossip.errors import StateError
 from gossip.peer import Peer
+from node import gateway as gateways
 from node.detection import fingerprint_of, new_learner
+from node.driver import Driver
 from node.gateway import LEARNING_FLOWS_MAX, Gateway
 from node.p2p import wire
+from node.p2p.host import open_transport
 from node.p2p.identity import load_or_create_identity
 from node.p2p.psk import create_psk
 from node.state import journal as journals
@@ -249,6 +252,40 @@ def test_a_live_nodes_journal_replays_to_the_same_actions(tmp_path):
     _, records = journals.read(path)
     kinds = {type(record.event).__name__ for record in records}
     assert kinds >= {"Start", "Received", "TimerFired", "Trained", "Stop"}
+
+
+def test_the_settings_reach_the_parts(tmp_path, monkeypatch):
+    settings = settings_for(
+        tmp_path / "a",
+        node__announce=["/ip4/192.0.2.9/tcp/4009"],
+        journal__path=str(tmp_path / "peer.journal"),
+        limits__inbox_max=9,
+        limits__connections_max=7,
+        mesh__jitter=0.3,
+        mesh__join_retry_max="9 s",
+    )
+    made = []
+
+    def driver(*parts, inbox_max, **more):
+        made.append(inbox_max)
+        return Driver(*parts, inbox_max=inbox_max, **more)
+
+    def transport(about, identity):
+        made.append(about.limits)
+        return open_transport(about, identity)
+
+    monkeypatch.setattr(gateways, "Driver", driver)
+    monkeypatch.setattr(gateways, "open_transport", transport)
+
+    async def main():
+        async with running(settings) as a:
+            assert a.started.addresses == ("/ip4/192.0.2.9/tcp/4009",)
+
+    patient(main)
+    assert made == [settings.limits.transport(), 9]
+    head, _ = journals.read(tmp_path / "peer.journal")
+    assert head.config == settings.mesh.peer_config()
+    assert (head.config.jitter, head.config.join_retry_us_max) == (0.3, 9_000_000)
 
 
 def test_hostile_peers_are_cut_off_and_the_node_goes_on_learning(tmp_path):

@@ -69,6 +69,32 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert loaded.limits.transport() == replace(Limits(), dial_s=0.5, frame_bytes_max=65_536)
 
 
+def test_every_limit_reaches_the_transport(tmp_path: Path) -> None:
+    text = """
+        [limits]
+        connections_max = 7
+        streams_per_peer_max = 6
+        frame_max = "64 KiB"
+        in_flight_max = "5 MiB"
+        inbox_max = 9
+        dial_max = "500 ms"
+        request_max = "3 s"
+        idle_max = "8 s"
+        """
+    limits = Settings.load(write(tmp_path, text)).limits
+    assert [f.name for f in fields(limits) if getattr(limits, f.name) == f.default] == []
+    assert limits.transport() == Limits(
+        connections_max=7,
+        streams_max=6,
+        frame_bytes_max=65_536,
+        inflight_bytes_max=5 * 2**20,
+        dial_s=0.5,
+        request_s=3.0,
+        keepalive_s=4.0,
+        keepalive_reply_s=4.0,
+    )
+
+
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     loaded = Settings.load(write(tmp_path, ""))
     assert loaded.mesh.peer_config() == PeerConfig()
@@ -76,6 +102,11 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     assert loaded.detector.budget == BUDGET
     assert loaded.node.state_dir == tmp_path / "hedgerow-state"
     assert Settings.defaults().node.state_dir == Path.cwd() / "hedgerow-state"
+
+
+def test_the_status_socket_can_be_elsewhere(tmp_path: Path) -> None:
+    loaded = Settings.load(write(tmp_path, '[status]\nsocket = "run/status.sock"'))
+    assert loaded.status_socket == tmp_path / "run/status.sock"
 
 
 def test_the_example_is_the_defaults(tmp_path: Path) -> None:
