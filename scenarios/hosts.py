@@ -1,7 +1,7 @@
-"""What the World keeps for each simulated node."""
+"""What the World assumes of simulated nodes, and what it keeps for each of them."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -69,6 +69,29 @@ class Kept:
 
 Spawn = Callable[[int, int, Kept | None], Machine]
 """`(index, life, kept) -> peer`: makes the peer for a node's `life`-th start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Physics:
+    """What the World assumes of nodes, apart from links. Times in microseconds.
+
+    Args:
+        train_us: per peer, simulated time from `Train` to `Trained`.
+        lost_after_us: from the start of a transfer to an unreachable peer until the sender is
+            told by `PeerLost`.
+        queue_frames: frames that may wait for one neighbour behind the one on its way.
+        outboxes: neighbours to whom frames may be on their way at one time; a frame for a further
+            one is shed.
+        bootstrap: peers that everybody joins by.
+        neighbours: per peer, its neighbours in a fixed topology; None is peer sampling.
+    """
+
+    train_us: Sequence[int]
+    lost_after_us: int
+    queue_frames: int = 4
+    outboxes: int = 64
+    bootstrap: tuple[int, ...] = ()
+    neighbours: tuple[tuple[int, ...], ...] | None = None
 
 
 class State(Enum):

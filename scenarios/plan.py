@@ -9,6 +9,7 @@ from gossip.config import PeerConfig
 from gossip.errors import ConfigError
 from gossip.learning.scaling import ROWS_MIN
 from scenarios.churn import Change, Deed, ordered, sessions, staggered
+from scenarios.hosts import Physics
 from scenarios.links import Condition, Latency, Links, Partition, Rule
 from scenarios.recordings import SITES
 from scenarios.selectors import select
@@ -23,7 +24,6 @@ from scenarios.spec import (
     Split,
     parse_latency,
 )
-from scenarios.world import Physics
 from topologies.errors import TopologyError
 from topologies.graphs import build, neighbours, schedule
 

@@ -18,7 +18,7 @@ from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Topic, Tr
 from gossip.contacts import Contact, PeerId
 from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired
 from scenarios.churn import Change, Deed
-from scenarios.hosts import Host, Kept, Machine, Spawn, State
+from scenarios.hosts import Host, Kept, Machine, Physics, Spawn, State
 from scenarios.links import Crossing, Delivered, Fate, Links
 from scenarios.trace import Trace
 from scenarios.training import Job, Postponed
@@ -44,29 +44,6 @@ class Transfer:
     receiver_life: int
     frame: bytes
     begun_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Physics:
-    """What the World assumes of nodes, apart from links. Times in microseconds.
-
-    Args:
-        train_us: per peer, simulated time from `Train` to `Trained`.
-        lost_after_us: from the start of a transfer to an unreachable peer until the sender is
-            told by `PeerLost`.
-        queue_frames: frames that may wait for one neighbour behind the one on its way.
-        outboxes: neighbours to whom frames may be on their way at one time; a frame for a further
-            one is shed.
-        bootstrap: peers that everybody joins by.
-        neighbours: per peer, its neighbours in a fixed topology; None is peer sampling.
-    """
-
-    train_us: Sequence[int]
-    lost_after_us: int
-    queue_frames: int = 4
-    outboxes: int = 64
-    bootstrap: tuple[int, ...] = ()
-    neighbours: tuple[tuple[int, ...], ...] | None = None
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ from gossip.contacts import Contact, PeerId
 from gossip.events import Event
 from gossip.learning.learner import Batches, Outcome
 from scenarios.churn import Change, Deed
-from scenarios.hosts import Kept, Machine
+from scenarios.hosts import Kept, Machine, Physics
 from scenarios.links import Latency, Links
 from scenarios.trace import Trace
 from scenarios.training import Postponed
-from scenarios.world import Physics, World
+from scenarios.world import World
 
 MS = 1_000
 Script = Callable[["FakePeer", Event, int], list[Action]]
