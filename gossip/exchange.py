@@ -6,14 +6,14 @@ its own clock says so and merges whatever has come by then.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
 from gossip import tokens
 from gossip.config import Exchange, PeerConfig
 from gossip.contacts import PeerId
-from gossip.merge import Vector, age_weighted, mean_with_arrived, midpoint
+from gossip.merge import age_weighted, mean_with_arrived, midpoint
 from gossip.model import LocalModel, Values
 
 ARRIVED_MAX = 64
@@ -38,6 +38,9 @@ class Verdict:
 class Strategy(ABC):
     """One way to exchange models."""
 
+    asks_for_answer: ClassVar[bool] = False
+    """Whether a push asks the receiver for its model in return."""
+
     def __init__(self, config: PeerConfig, model: LocalModel) -> None:
         self.config = config
         self.model = model
@@ -55,11 +58,6 @@ class Strategy(ABC):
         self, sender: PeerId, values: Values, coin: float, *, wants_answer: bool
     ) -> Verdict:
         """A well-formed model arrived."""
-
-    @property
-    def asks_for_answer(self) -> bool:
-        """Whether a push asks the receiver for its model in return."""
-        return False
 
     @abstractmethod
     def on_pushed(self, to: PeerId) -> None:
@@ -170,14 +168,11 @@ class Pairwise(Strategy):
     so the two means may differ by what each learnt while messages were under way.
     """
 
+    asks_for_answer = True
+
     def __init__(self, config: PeerConfig, model: LocalModel) -> None:
         super().__init__(config, model)
         self._asked: dict[PeerId, None] = {}
-
-    @property
-    def asks_for_answer(self) -> bool:
-        """Always."""
-        return True
 
     def on_cycle(self, coin: float) -> int:
         """No push: training comes first."""
@@ -201,8 +196,8 @@ class Pairwise(Strategy):
         if not wants_answer:
             del self._asked[sender]
         for index, (vector, claimed) in values.items():
-            merged: Vector = midpoint(self.model.own(index), vector)
-            self.model.merge(index, merged, self.model.cap(index, claimed))
+            mean = midpoint(self.model.own(index), vector)
+            self.model.merge(index, mean, self.model.cap(index, claimed))
         return Verdict(merged=len(values))
 
 

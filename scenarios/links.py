@@ -151,9 +151,8 @@ class Condition:
         share = 0.0 if latency.constant else _draw(crossing, seed, index, 1)
         return Delivered(wait_us + latency.quantile_us(share))
 
-    def severs(self, now_us: int, sender: int, receiver: int) -> bool:
+    def severs(self, _now_us: int, _sender: int, _receiver: int) -> bool:
         """See `Rule`. A condition may lose a frame, but never tells its sender."""
-        del now_us, sender, receiver
         return False
 
     def _wait_us(self, crossing: Crossing) -> int | None:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from textwrap import fill
-from typing import ClassVar
 
 from topologies.errors import TopologyError
 
@@ -147,8 +146,6 @@ SPEC_HELP = "\n".join(
 @dataclass(frozen=True, slots=True)
 class Spec:
     """A parsed spec: its kind and one value for each of the kind's keys, or a file's path."""
-
-    FILE: ClassVar[str] = FILE
 
     kind: str
     values: Mapping[str, Value]
