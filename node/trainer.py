@@ -64,12 +64,11 @@ class Trainer:
             StateError: an array is absent or of another model.
         """
         own, momentum = arrays.get("own"), arrays.get("momentum")
-        fits = (
-            own is not None
-            and momentum is not None
-            and own.shape == self._own.shape
-            and momentum.shape == self._momentum.shape
-        )
-        if not fits or own is None or momentum is None:
+        if (
+            own is None
+            or momentum is None
+            or own.shape != self._own.shape
+            or momentum.shape != self._momentum.shape
+        ):
             raise StateError("the stored model has other sizes; move the state folder away")
         self._own, self._momentum = own, momentum

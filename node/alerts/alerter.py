@@ -36,7 +36,6 @@ class Alerter:
         self._incidents = Incidents(
             detector.gap_us, detector.incident_us_max, detector.incidents_max
         )
-        self._budget = detector.budget
         self._path = settings.alerts_path
         self._file = AlertFile(self._path, settings.alerts.per_minute_max, name)
 
@@ -52,7 +51,7 @@ class Alerter:
         if serving is not None and anomalies:
             verdict = Verdict(
                 serving.calibration.threshold,
-                self._budget,
+                serving.calibration.budget,
                 serving.calibration.rows,
                 serving.cycle,
                 serving.digest,

@@ -60,7 +60,7 @@ _Cells = tuple[str, ...]
 class _Conn(
     msgspec.Struct, rename={f"id_{x}": f"id.{x}" for x in ("orig_h", "orig_p", "resp_h", "resp_p")}
 ):
-    """One record of a JSON log; Zeek leaves unset fields out."""
+    """One record; Zeek leaves unset fields out of a JSON log."""
 
     ts: float | str
     id_orig_h: str
@@ -200,98 +200,69 @@ class ZeekParser:
             orig_pkts, resp_pkts, orig_bytes, resp_bytes, uid, history, name,
         ) = self._pick(cells)  # fmt: skip
         return _flow(
-            _number(ts, "ts"),
-            "" if uid == unset else uid,
-            orig_h,
-            _count(orig_p, "id.orig_p"),
-            resp_h,
-            _count(resp_p, "id.resp_p"),
-            proto,
-            "" if state == unset else state,
-            0.0 if duration == unset else _number(duration, "duration"),
-            0 if orig_pkts == unset else _count(orig_pkts, "orig_pkts"),
-            0 if resp_pkts == unset else _count(resp_pkts, "resp_pkts"),
-            0 if orig_bytes == unset else _count(orig_bytes, "orig_ip_bytes"),
-            0 if resp_bytes == unset else _count(resp_bytes, "resp_ip_bytes"),
-            "" if history == unset else history,
-            "" if name == unset else name,
+            _Conn(
+                ts=_number(ts, "ts"),
+                uid="" if uid == unset else uid,
+                id_orig_h=orig_h,
+                id_orig_p=_count(orig_p, "id.orig_p"),
+                id_resp_h=resp_h,
+                id_resp_p=_count(resp_p, "id.resp_p"),
+                proto=proto,
+                conn_state="" if state == unset else state,
+                duration=0.0 if duration == unset else _number(duration, "duration"),
+                orig_pkts=0 if orig_pkts == unset else _count(orig_pkts, "orig_pkts"),
+                resp_pkts=0 if resp_pkts == unset else _count(resp_pkts, "resp_pkts"),
+                orig_ip_bytes=0 if orig_bytes == unset else _count(orig_bytes, "orig_ip_bytes"),
+                resp_ip_bytes=0 if resp_bytes == unset else _count(resp_bytes, "resp_ip_bytes"),
+                history="" if history == unset else history,
+                community_id="" if name == unset else name,
+            )
         )
 
     def _json(self, line: bytes) -> Flow | None:
         path = _head.decode(line).path
-        if path != "conn":
-            return None
-        conn = _conn.decode(line)
-        ts = conn.ts
-        if isinstance(ts, str):  # LogAscii::json_timestamps = JSON::TS_ISO8601, always in UTC
-            ts = datetime.fromisoformat(ts.removesuffix("Z") + "+00:00").timestamp()
-        return _flow(
-            ts,
-            conn.uid,
-            conn.id_orig_h,
-            conn.id_orig_p,
-            conn.id_resp_h,
-            conn.id_resp_p,
-            conn.proto,
-            conn.conn_state,
-            conn.duration,
-            conn.orig_pkts,
-            conn.resp_pkts,
-            conn.orig_ip_bytes,
-            conn.resp_ip_bytes,
-            conn.history,
-            conn.community_id,
-        )
+        return _flow(_conn.decode(line)) if path == "conn" else None
 
 
-def _flow(
-    ts: float,
-    uid: str,
-    orig_h: str,
-    orig_p: int,
-    resp_h: str,
-    resp_p: int,
-    proto: str,
-    state: str,
-    duration: float,
-    orig_pkts: int,
-    resp_pkts: int,
-    orig_ip_bytes: int,
-    resp_ip_bytes: int,
-    history: str,
-    name: str,
-) -> Flow:
+def _flow(conn: _Conn) -> Flow:
+    orig_h, orig_p, resp_h, resp_p = conn.id_orig_h, conn.id_orig_p, conn.id_resp_h, conn.id_resp_p
     if not (0 <= orig_p <= 65_535 and 0 <= resp_p <= 65_535):
         raise ValueError(f"ports {orig_p} and {resp_p} are not both between 0 and 65535")
-    if proto == "tcp":
-        seen = ConnState.OPEN if not state else STATES.get(state)
-        if seen is None:
-            raise ValueError(f"conn_state {state[:20]!r} is none of {', '.join(STATES)}")
-        flipped = "^" in history
-        confidence = 0.5 if flipped or not history else 1.0 if "S" in history else 0.5
+    if conn.proto == "tcp":
+        state = STATES.get(conn.conn_state or "OTH")
+        if state is None:
+            raise ValueError(f"conn_state {conn.conn_state[:20]!r} is none of {', '.join(STATES)}")
+        confidence = 1.0 if "S" in conn.history and "^" not in conn.history else 0.5
     else:
-        seen = ConnState.CLOSED if resp_pkts else ConnState.NO_REPLY
+        state = ConnState.CLOSED if conn.resp_pkts else ConnState.NO_REPLY
         confidence = 0.8
     packed(orig_h)
     packed(resp_h)
     return Flow(
-        ts=ts,
-        uid=uid,
+        ts=_time_s(conn.ts),
+        uid=conn.uid,
         orig_h=orig_h,
         orig_p=orig_p,
         resp_h=resp_h,
         resp_p=resp_p,
-        proto=proto,
-        state=seen,
-        duration=duration,
-        orig_pkts=orig_pkts,
-        resp_pkts=resp_pkts,
-        orig_ip_bytes=orig_ip_bytes,
-        resp_ip_bytes=resp_ip_bytes,
-        community_id=name or community_id(proto, orig_h, orig_p, resp_h, resp_p),
+        proto=conn.proto,
+        state=state,
+        duration=conn.duration,
+        orig_pkts=conn.orig_pkts,
+        resp_pkts=conn.resp_pkts,
+        orig_ip_bytes=conn.orig_ip_bytes,
+        resp_ip_bytes=conn.resp_ip_bytes,
+        community_id=conn.community_id or community_id(conn.proto, orig_h, orig_p, resp_h, resp_p),
         sensor=SENSOR,
         orientation_confidence=confidence,
     )
+
+
+def _time_s(ts: float | str) -> float:
+    """Text comes of LogAscii::json_timestamps = JSON::TS_ISO8601, always in UTC."""
+    if isinstance(ts, str):
+        return datetime.fromisoformat(ts.removesuffix("Z") + "+00:00").timestamp()
+    return ts
 
 
 def _number(text: str, name: str) -> float:
