@@ -260,7 +260,7 @@ async def auto_connector(hardening: Hardening) -> bool:
 async def frequent_grants(hardening: Hardening) -> bool:
     """12: an exchange is eight frames, of 12 bytes of Yamux and 18 of Noise, and 74 bytes more.
 
-    Opened, agreed and closed by each side, a request and a reply; nothing else.
+    Three out: open, request, close. Five back: open, two lines that agree, reply, close.
     """
     exchanges, overhead = 5, 8 * (12 + 18) + 74
     async with make(Recorder(), hardening=hardening) as server, make(hardening=hardening) as client:
