@@ -29,6 +29,7 @@ from gossip.learning.reference import ReferenceClassifier
 from gossip.learning.shapes import MLPShape
 from gossip.peer import Peer
 from node.addresses import parse_contact
+from node.config.settings import LimitSettings
 from node.driver import Driver
 from node.p2p.host import Libp2pTransport, open_transport
 from node.p2p.identity import new_identity
@@ -113,6 +114,7 @@ class Node:
             train=self._train,
             report=self._take,
             trained=lambda: self.status(mark=True),
+            inbox_max=LimitSettings().inbox_max,
             record=self._record,
         )
         await self.driver.run(start)

@@ -21,7 +21,6 @@ from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFi
 from gossip.peer import Peer
 from node.p2p.transport import Transport
 
-INBOX_MAX = 256  # frames; at 40 kB each, 10 MB
 QUEUED_MAX = 4  # frames waiting for one peer; older ones are overtaken by newer models anyway
 OUTBOXES_MAX = 64
 FAREWELL_S = 0.75  # with the transport's 0.5 s, the last save and Python's end it fits into 2 s
@@ -37,8 +36,8 @@ class Driver:
         train: trains in whatever way it likes off the loop; must not raise.
         report: called on the loop with each report.
         trained: called when a cycle's training has become part of the peer's model.
-        record: called with each event, its time and the actions it caused, to keep a journal.
         inbox_max: events that may wait; frames over it are shed.
+        record: called with each event, its time and the actions it caused, to keep a journal.
     """
 
     def __init__(
@@ -49,8 +48,8 @@ class Driver:
         train: Callable[[Train], Awaitable[Trained]],
         report: Callable[[Report], None],
         trained: Callable[[], None],
+        inbox_max: int,
         record: Callable[[Event, int, Sequence[Action]], None] | None = None,
-        inbox_max: int = INBOX_MAX,
     ) -> None:
         self.peer = peer
         self.shed: Counter[str] = Counter()

@@ -98,7 +98,7 @@ async def run(settings: Settings, started: Callable[[Started], None] | None = No
 
 
 async def _stop_on_signal(
-    gateway: "Gateway", *, task_status: service.Started = trio.TASK_STATUS_IGNORED
+    gateway: "Gateway", *, task_status: service.TaskStatus = trio.TASK_STATUS_IGNORED
 ) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
@@ -126,15 +126,14 @@ class Gateway:
         self._settings = settings
         self._identity = identity
         self._store = store
-        self._learner = learner
         self._config = settings.mesh.peer_config()
         self._fingerprint = fingerprint_of(learner, self._config.fragments)
         self._limits = settings.limits.transport()
         longest = frame_bytes_max(learner.shared)
         if longest > self._limits.frame_bytes_max:
             raise ConfigError(
-                f"limits.frame_bytes_max = {self._limits.frame_bytes_max} is too small for this "
-                f"model; give at least {longest}"
+                f"limits.frame_max = {self._limits.frame_bytes_max} is too small for this model; "
+                f"give at least {longest}"
             )
         initial = learner.initial(self._fingerprint.digest)
         self._trainer = Trainer(learner, initial)

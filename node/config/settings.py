@@ -231,7 +231,8 @@ class LimitSettings:
     """Bytes of frames being received, or being sent, at a time, over all peers. Our choice."""
 
     inbox_max: Annotated[int, Range(8, 65_536)] = 256
-    """Events waiting for the peer; received frames above it are shed and counted. Our choice."""
+    """Events waiting for the peer; received frames above it are shed and counted. Our choice: with
+    frames of the default model, 3 MB."""
 
     dial_us_max: Annotated[Duration, Range(100_000, 10 * _MINUTE_US)] = _DIAL_US
     """Deadline for connecting to a peer; libp2p has none. 10 s held in our experiments."""

@@ -26,7 +26,7 @@ FETCH_S_MAX = 5.0
 PROBE_S_MAX = 1.0
 
 
-class Started(Protocol):
+class TaskStatus(Protocol):
     """trio's task status; its own type is missing from the stubs that libp2p brings along."""
 
     def started(self) -> None:
@@ -37,7 +37,7 @@ async def serve(
     path: Path,
     document: Callable[[], Status],
     *,
-    task_status: Started = trio.TASK_STATUS_IGNORED,
+    task_status: TaskStatus = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer on a Unix socket (mode 0600) until cancelled; then remove it.
 

@@ -14,8 +14,9 @@ from gossip.errors import RemoteError
 from gossip.events import Start, Trained
 from gossip.fingerprint import Fingerprint
 from gossip.peer import Peer
-from node.driver import INBOX_MAX, QUEUED_MAX, Driver
+from node.driver import QUEUED_MAX, Driver
 
+INBOX_MAX = 16
 FINGERPRINT = Fingerprint("test", "test")
 DIM = 8
 
@@ -73,6 +74,7 @@ class Node:
             train=self.train,
             report=self.reports.append,
             trained=self.trained,
+            inbox_max=INBOX_MAX,
         )
 
     def trained(self):
