@@ -49,7 +49,7 @@ class Topic(Enum):
     """What a report is about. The value is the name used in logs and metrics."""
 
     JOINED = "joined"  # the view went from empty to not empty
-    ISOLATED = "isolated"  # the view became empty
+    ISOLATED = "isolated"  # nobody is known; detail says who was asked, value = attempts so far
     MERGED = "merged"  # a model was merged; value = fragments
     TRAINED = "trained"  # value = mean training loss
     PEER_LEFT = "peer-left"  # a peer said good-bye

@@ -1,6 +1,6 @@
 """A peer's settings, each with its bounds and where its default comes from."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import Enum
 
 from gossip.errors import ConfigError
@@ -113,12 +113,9 @@ class PeerConfig:
             "join_retry_us_max": (1_000, 86_400_000_000),
             "probe_cycles": (1, 1_000_000),
         }
-        for field in fields(self):
-            if field.name not in bounds:
-                continue
-            value = getattr(self, field.name)
-            low, high = bounds[field.name]
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(
-                    f"{field.name} = {value} is out of range; give a value from {low} to {high}"
+                    f"{name} = {value} is out of range; give a value from {low} to {high}"
                 )

@@ -21,6 +21,7 @@ from math import ceil, floor, inf
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.arrays import wanted
 from gossip.errors import StateError
 from gossip.learning.beta import beta_quantile
 from gossip.learning.scoring import Scores
@@ -177,14 +178,12 @@ class Calibration:
         Raises:
             StateError: an array is absent, of the wrong shape, or not a number.
         """
-        try:
-            summary, error, odds = (arrays[name] for name in ("summary", "error", "odds"))
-        except KeyError as missing:
-            raise StateError(f"the stored calibration has no array {missing}; remove it") from None
+        what = "the stored calibration"
+        summary, error, odds = wanted(arrays, what, "summary", "error", "odds")
         if (summary.shape, error.shape, odds.shape) != ((5,), (2, KNOTS), (2, KNOTS)) or any(
             np.isnan(a).any() for a in (summary, error, odds)
         ):
-            raise StateError("the stored calibration is damaged; remove it to calibrate again")
+            raise StateError(f"{what} is damaged; remove it to calibrate again")
         budget, rows, threshold, error_excess, odds_excess = map(float, summary)
         return cls(
             budget,

@@ -115,7 +115,7 @@ class _Model(DenseLearner):
         return out
 
     def _train_chunk(self, vectors: Tensor, momentum: Tensor, batches: Batches) -> Tensor:
-        """Train in place; returns the mean loss `(peers,)`, NaN without steps."""
+        """Train in place; returns the mean loss `(peers,)`."""
         descent, layout = self.descent, self.sizes.layout
         gradient = torch.empty_like(vectors)
         w, g = _views(layout, vectors), _views(layout, gradient)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.arrays import wanted
 from gossip.draws import Purpose, draw
 from gossip.errors import StateError
 
@@ -84,10 +85,7 @@ class Reservoir:
         Raises:
             StateError: an array is absent, of the wrong shape, or not finite. Nothing changed.
         """
-        try:
-            rows, seen = arrays["rows"], arrays["seen"]
-        except KeyError as missing:
-            raise StateError(f"a stored reservoir has no array {missing}; remove it") from None
+        rows, seen = wanted(arrays, "a stored reservoir", "rows", "seen")
         if (
             rows.ndim != 2
             or rows.shape[1] != self._rows.shape[1]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.arrays import wanted
 from gossip.errors import StateError
 
 ROWS_MIN = 100
@@ -80,10 +81,8 @@ class Scaler:
         Raises:
             StateError: an array is absent, of the wrong shape, or out of range.
         """
-        try:
-            centre, spread, bound = (arrays[name] for name in ("centre", "spread", "bound"))
-        except KeyError as missing:
-            raise StateError(f"the stored scaler has no array {missing}; remove it") from None
+        what = "the stored scaler"
+        centre, spread, bound = wanted(arrays, what, "centre", "spread", "bound")
         sound = centre.ndim == 1 and centre.shape == spread.shape and bound.shape == (1,)
         if not (
             sound
@@ -92,5 +91,5 @@ class Scaler:
             and (spread > 0).all()
             and bound[0] > 0
         ):
-            raise StateError("the stored scaler is damaged; remove it to fit a new one")
+            raise StateError(f"{what} is damaged; remove it to fit a new one")
         return cls(centre.astype(np.float32), spread.astype(np.float32), float(bound[0]))
