@@ -62,9 +62,7 @@ class Intake:
         self._warned_bad = 0
         self._overlong = 0
         self._gaps = 0
-        position = None
-        if saved is not None:
-            position = self._restored(saved)
+        position = None if saved is None else self._restored(saved)
         self._skip = self._taken
         self._follower: Follower | None = None
         if settings.follow:

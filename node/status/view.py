@@ -8,7 +8,7 @@ from node.logs import printable
 from node.status.document import AlertsStatus, DetectorStatus, MeshStatus, SensorStatus, Status
 from node.times import short_time
 
-PEERS_SHOWN = 12
+PEERS_LISTED = 12
 _COLOURS = {"running": "green", "watching": "green", "isolated": "red"}
 
 
@@ -85,7 +85,7 @@ def _node(status: Status) -> Table:
 def _mesh(mesh: MeshStatus) -> Table:
     table = _facts("Mesh")
     connected = sum(peer.connected for peer in mesh.peers)
-    shown = [f"{peer.peer} {' '.join(peer.addresses)}" for peer in mesh.peers[:PEERS_SHOWN]]
+    shown = [f"{peer.peer} {' '.join(peer.addresses)}" for peer in mesh.peers[:PEERS_LISTED]]
     more = len(mesh.peers) - len(shown)
     table.add_row("peers", f"{len(mesh.peers)} known, {connected} connected")
     table.add_row("", _said("\n".join([*shown, *([f"and {more} more"] if more > 0 else [])])))
