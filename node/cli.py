@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ _CONFIG = click.option("--config", type=FILE, help="Settings; see docs/configura
 
 def main() -> None:
     """Entry point: every expected fault becomes one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal's encoding knows our "…"
     try:
         with _said_in_one_line():
             cli.main(standalone_mode=False, prog_name="hedgerow")

@@ -119,3 +119,11 @@ def test_output_that_nobody_reads_is_no_traceback():
     command = f"{sys.executable} -m node config | true"
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, check=False)
     assert done.stderr == b""
+
+
+def test_a_terminal_that_does_not_know_every_character_is_no_traceback():
+    command = [sys.executable, "-m", "node", "join", "--help"]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+    assert done.stderr == b""
+    assert b"12D3KooW?" in done.stdout
