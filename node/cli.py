@@ -211,7 +211,18 @@ def replay(file: Path) -> None:
     click.echo(f"{file}: {found.records} events, identical actions")
 
 
-@cli.command()
+class _WithKinds(click.Command):
+    """A command whose help ends with every kind of topology."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Import the list when help is asked for, and keep its columns."""
+        del ctx
+        from topologies.spec import SPEC_HELP
+
+        formatter.write(f"\n{SPEC_HELP}\n")
+
+
+@cli.command(cls=_WithKinds)
 @click.argument("spec", metavar="SPEC")
 @click.option("--seed", default=0, show_default=True, help="For random graphs.")
 @click.option("--draw", type=FILE, help="Draw it to this .png or .svg file.")
@@ -219,7 +230,7 @@ def replay(file: Path) -> None:
 def topology(spec: str, seed: int, draw: Path | None, as_json: bool) -> None:
     """Measure a graph: connectivity, spectral gap, diameter; and draw it.
 
-    SPEC is KIND:SIZE[,KEY=VALUE…], such as ring:32, regular:100,degree=4 or file:mesh.graphml.
+    SPEC is such as ring:32, regular:100,degree=4 or file:mesh.graphml; all kinds are listed below.
     """
     from topologies import drawing, graphs
     from topologies.errors import TopologyError

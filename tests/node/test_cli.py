@@ -7,6 +7,7 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from gossip.errors import ConfigError, SensorError, StateError
 from node import cli
@@ -14,6 +15,7 @@ from node.config.flags import overridden
 from node.config.settings import Settings
 from node.status.service import fetch
 from tests.node.processes import LOOPBACK, PATIENCE_S, ROOT
+from topologies.spec import KINDS
 
 FAULT = SensorError("eve.json holds no flow")
 
@@ -127,3 +129,10 @@ def test_a_terminal_that_does_not_know_every_character_is_no_traceback():
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
     assert done.stderr == b""
     assert b"12D3KooW?" in done.stdout
+
+
+def test_the_help_of_topology_names_every_kind() -> None:
+    shown = CliRunner().invoke(cli.cli, ["topology", "--help"])
+    assert shown.exit_code == 0
+    for kind in KINDS.values():
+        assert kind.example in shown.output
