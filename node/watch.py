@@ -73,8 +73,9 @@ class Judged:
         scaled: the rows as the model sees them, float32 `(n, features)`.
         score: combined surprise, -ln of a tail probability, float64 `(n,)`.
         anomalous: score above the threshold, bool `(n,)`.
-        family: the head's guess where its own surprise is above the threshold, index into
-            `FAMILIES`, int64 `(n,)`; `NO_LABEL` where at most the autoencoder objects.
+        family: what the head takes it for, index into `FAMILIES`, int64 `(n,)`. `NO_LABEL` unless
+            its own surprise is above the threshold and one family has most of the probability of
+            any attack.
     """
 
     scaled: Rows
@@ -175,8 +176,11 @@ class Watch:
         found = scores(self._shape, self.serving.vector, scaled)
         by_error, by_odds = calibration.surprises(found)
         score = np.maximum(by_error, by_odds)
-        likeliest = 1 + found.families[:, 1:].argmax(axis=1)
-        family = np.where(by_odds > calibration.threshold, likeliest, NO_LABEL)
+        attacks = found.families[:, 1:]
+        # Outputs for families that nobody has labels of are untrained; one may lead, but not far.
+        clear = attacks.max(axis=1) > 0.5 * attacks.sum(axis=1)
+        named = clear & (by_odds > calibration.threshold)
+        family = np.where(named, 1 + attacks.argmax(axis=1), NO_LABEL)
         return Judged(scaled, score, score > calibration.threshold, family)
 
     def _is_cold(self, flow: Flow) -> bool:

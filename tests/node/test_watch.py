@@ -133,6 +133,22 @@ def test_only_the_heads_objection_gives_an_anomaly_a_family(calm):
     assert {anomaly.family for anomaly in by_odds} == {"scan"}
 
 
+def test_a_family_is_named_only_if_most_of_the_suspicion_is_its_own(calm):
+    watch = fresh()
+    watch.observe(parsed(benign(CALM)))
+    watch.observe(parsed(scan(120, CALM, labelled=True)))
+    watch.serve(learn(watch, 60, calm[1]), 60)
+    watch.observe(parsed(benign(100, first=CALM + 60)))
+    later = parsed(scan(30, CALM + 200))
+    assert "scan" in {anomaly.family for anomaly in without(watch, "error").observe(later)}
+    vector = watch.serving.vector
+    w = SHAPE.layout.views(vector)  # a twin of the scan's output: as likely, and named otherwise
+    twin = FAMILIES.index("malware")
+    w["name.w"][:, twin] = w["name.w"][:, FAMILIES.index("scan")]
+    w["name.b"][twin] = w["name.b"][FAMILIES.index("scan")]
+    assert {anomaly.family for anomaly in watch.observe(later)} == {UNKNOWN}
+
+
 def test_labels_are_learnt_from_and_neither_find_nor_pardon(watching):
     calm_but_labelled = [replace(f, family="dos") for f in parsed(benign(8, first=CALM))]
     found = watching.observe(calm_but_labelled)
