@@ -69,7 +69,7 @@ class Plan:
 PLANS = (
     Plan("hospital-1", "hospital", (11, 12), "suricata", labels=True),
     Plan("hospital-2", "hospital", (13, 14), "suricata", labels=True),
-    Plan("factory-1", "factory", (11, 12, 14), "suricata", labels=False),
+    Plan("factory-1", "factory", (1, 11, 12, 14), "suricata", labels=False),
     Plan("factory-2", "factory", (13,), "zeek", labels=False),
     Plan("building-1", "building", (11, 12), "suricata", labels=True),
     Plan("building-2", "building", (13, 14), "zeek", labels=False),
