@@ -175,7 +175,7 @@ def status(config: Path | None, state_dir: Path | None, socket: Path | None, as_
 
     from node.status.view import render
 
-    Console().print(render(documents.parse(document)))
+    Console().print(render(documents.parse(document)), soft_wrap=True)
 
 
 @cli.command()

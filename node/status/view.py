@@ -1,7 +1,10 @@
-"""The human form of a status document."""
+"""The human form of a status document.
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+Lines are as long as what they say: an address or a path is never broken, so that it can be copied.
+"""
+
+from collections.abc import Iterator, Sequence
+
 from rich.text import Text
 
 from node.logs import printable
@@ -9,16 +12,26 @@ from node.status.document import AlertsStatus, DetectorStatus, MeshStatus, Senso
 from node.times import short_time
 
 PEERS_LISTED = 12
+_INDENT = " " * 2
+_GAP = 4
 _COLOURS = {"running": "green", "watching": "green", "isolated": "red"}
 
+Cell = str | Text
 
-def render(status: Status) -> RenderableType:
-    """Everything that `hedgerow status` shows, for a rich console."""
-    parts: list[RenderableType] = [_node(status), _mesh(status.mesh), _detector(status.detector)]
-    if status.sensors:
-        parts.append(_sensors(status.sensors))
-    parts.append(_alerts(status.alerts))
-    return Group(*parts)
+
+def render(status: Status) -> Text:
+    """Everything that `hedgerow status` shows; print it with `soft_wrap=True`.
+
+    Whatever came from elsewhere is without markup and control characters. No line ends in blanks.
+    """
+    lines = [
+        *_node(status),
+        *_mesh(status.mesh),
+        *_detector(status.detector),
+        *(_sensors(status.sensors) if status.sensors else ()),
+        *_alerts(status.alerts),
+    ]
+    return Text("\n").join(lines)
 
 
 def bytes_text(count: int) -> str:
@@ -47,109 +60,137 @@ def share_text(share: float | None) -> str:
     return "—" if share is None else f"{share * 100:.2f} %"
 
 
-def _facts(title: str) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
-
-
-def _said(text: str) -> Text:
+def _said(text: str, style: str = "") -> Text:
     """Text from elsewhere: no markup, no control characters."""
-    return Text(printable(text))
+    return Text(printable(text), style=style)
+
+
+def _facts(title: str, facts: Sequence[tuple[str, Cell | Sequence[Cell]]]) -> Iterator[Text]:
+    """Labels and what stands beside them; a fact of several parts has a line for each."""
+    yield _said(title, "italic")
+    rows: list[tuple[Cell, ...]] = []
+    for label, fact in facts:
+        parts = [fact] if isinstance(fact, str | Text) else fact
+        labels = [label] + [""] * (len(parts) - 1)
+        rows += [(_said(name, "dim"), part) for name, part in zip(labels, parts, strict=True)]
+    yield from _columns(rows)
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[tuple[Cell, ...]]) -> Iterator[Text]:
+    yield _said(title, "italic")
+    yield from _columns([tuple(_said(heading, "dim") for heading in headings), *rows])
+
+
+def _columns(rows: Sequence[tuple[Cell, ...]]) -> Iterator[Text]:
+    texts = [[_said(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    widths = [max(cell.cell_len for cell in column) for column in zip(*texts, strict=True)]
+    for row in texts:
+        line = Text(_INDENT)
+        for cell, width in zip(row, widths, strict=True):
+            line.append_text(cell).append(" " * (width - cell.cell_len + _GAP))
+        line.rstrip()
+        yield line
 
 
 def _state(state: str) -> Text:
-    return Text(printable(state), style=_COLOURS.get(state, "yellow"))
+    return _said(state, _COLOURS.get(state, "yellow"))
 
 
-def _counts(counts: dict[str, int]) -> Text:
+def _counts(counts: dict[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda item: -item[1])
-    return _said(", ".join(f"{name} {count:,}" for name, count in ordered) or "none")
+    return ", ".join(f"{name} {count:,}" for name, count in ordered) or "none"
 
 
-def _node(status: Status) -> Table:
-    table = _facts(printable(status.software).capitalize())
+def _node(status: Status) -> Iterator[Text]:
     state = _state(status.state)
     if status.detail:
         state.append(f"  {printable(status.detail)}", style="default")
-    table.add_row("gateway", _said(status.name))
-    table.add_row("state", state)
-    table.add_row("peer", _said(status.peer))
     join = [f"{address}/p2p/{status.peer}" for address in status.addresses]
-    table.add_row("join by", _said("\n".join(join) or "—"))
-    table.add_row("uptime", f"{duration_text(status.uptime_s)} (pid {status.pid})")
-    return table
+    return _facts(
+        status.software.capitalize(),
+        [
+            ("gateway", status.name),
+            ("state", state),
+            ("peer", status.peer),
+            ("join by", join or "—"),
+            ("uptime", f"{duration_text(status.uptime_s)} (pid {status.pid})"),
+        ],
+    )
 
 
-def _mesh(mesh: MeshStatus) -> Table:
-    table = _facts("Mesh")
+def _mesh(mesh: MeshStatus) -> Iterator[Text]:
     connected = sum(peer.connected for peer in mesh.peers)
-    shown = [f"{peer.peer} {' '.join(peer.addresses)}" for peer in mesh.peers[:PEERS_LISTED]]
-    more = len(mesh.peers) - len(shown)
-    table.add_row("peers", f"{len(mesh.peers)} known, {connected} connected")
-    table.add_row("", _said("\n".join([*shown, *([f"and {more} more"] if more > 0 else [])])))
-    table.add_row("cycle", f"{mesh.cycle:,}")
+    peers = [f"{len(mesh.peers)} known, {connected} connected"]
+    peers += [" ".join((peer.peer, *peer.addresses)) for peer in mesh.peers[:PEERS_LISTED]]
+    if len(mesh.peers) > PEERS_LISTED:
+        peers.append(f"and {len(mesh.peers) - PEERS_LISTED} more")
     ages = f"{min(mesh.ages):,} to {max(mesh.ages):,} updates" if mesh.ages else "—"
-    table.add_row("model's age", ages)
-    table.add_row("exchange", _said(f"{mesh.exchange}, {mesh.merges:,} models merged"))
-    table.add_row("bytes", f"{bytes_text(mesh.bytes_in)} in, {bytes_text(mesh.bytes_out)} out")
-    table.add_row("refused", _counts(mesh.refusals))
-    table.add_row("refused by", _counts(mesh.refused_by))
-    table.add_row("shed", _counts(mesh.shed))
-    table.add_row("faulty peers", f"{mesh.remote_faults:,}")
-    return table
+    return _facts(
+        "Mesh",
+        [
+            ("peers", peers),
+            ("cycle", f"{mesh.cycle:,}"),
+            ("model's age", ages),
+            ("exchange", f"{mesh.exchange}, {mesh.merges:,} models merged"),
+            ("bytes", f"{bytes_text(mesh.bytes_in)} in, {bytes_text(mesh.bytes_out)} out"),
+            ("refused", _counts(mesh.refusals)),
+            ("refused by", _counts(mesh.refused_by)),
+            ("shed", _counts(mesh.shed)),
+            ("faulty peers", f"{mesh.remote_faults:,}"),
+        ],
+    )
 
 
-def _detector(detector: DetectorStatus) -> Table:
-    table = _facts("Detector")
+def _detector(detector: DetectorStatus) -> Iterator[Text]:
     calibration = f"{detector.calibration_flows:,} of {detector.calibration_flows_needed:,} flows"
     interval = ""
     if detector.false_alarm_share_low is not None:
         low, high = detector.false_alarm_share_low, detector.false_alarm_share_high
         interval = f" (95 %: {share_text(low)} to {share_text(high)})"
     threshold = "—" if detector.threshold is None else f"{detector.threshold:.4g}"
-    table.add_row("state", _state(detector.state))
-    table.add_row("calibration", calibration)
-    table.add_row("threshold", f"{threshold} for a budget of {share_text(detector.budget)}")
-    table.add_row("false alarms", share_text(detector.false_alarm_share) + interval)
-    seen = f"{detector.flows_seen:,} seen, {detector.flows_anomalous:,} anomalous"
-    table.add_row("flows", seen)
-    table.add_row("model", _said(detector.model or "—"))
-    table.add_row("loss", "—" if detector.loss is None else f"{detector.loss:.4g}")
-    return table
+    return _facts(
+        "Detector",
+        [
+            ("state", _state(detector.state)),
+            ("calibration", calibration),
+            ("threshold", f"{threshold} for a budget of {share_text(detector.budget)}"),
+            ("false alarms", share_text(detector.false_alarm_share) + interval),
+            ("flows", f"{detector.flows_seen:,} seen, {detector.flows_anomalous:,} anomalous"),
+            ("model", detector.model or "—"),
+            ("loss", "—" if detector.loss is None else f"{detector.loss:.4g}"),
+        ],
+    )
 
 
-def _sensors(sensors: tuple[SensorStatus, ...]) -> Table:
-    table = Table(title="Sensors", title_justify="left", box=None, padding=(0, 2))
-    for heading in ("kind", "log", "flows", "bad lines", "last flow"):
-        table.add_column(heading, overflow="fold", header_style="dim")
-    for sensor in sensors:
-        table.add_row(
-            _said(sensor.kind),
-            _said(sensor.path),
+def _sensors(sensors: tuple[SensorStatus, ...]) -> Iterator[Text]:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            sensor.kind,
             f"{sensor.flows:,}",
             f"{sensor.bad_lines:,}",
             short_time(sensor.last_flow_ts_s),
+            sensor.path,  # last: it may be long, and pushes nothing aside there
         )
-    return table
+        for sensor in sensors
+    ]
+    return _table("Sensors", ("kind", "flows", "bad lines", "last flow", "log"), rows)
 
 
-def _alerts(alerts: AlertsStatus) -> RenderableType:
+def _alerts(alerts: AlertsStatus) -> Iterator[Text]:
     counts = (
         f"{alerts.written:,} written, {alerts.suppressed:,} over the rate limit, "
         f"{alerts.failed:,} lost; {alerts.incidents_open:,} incidents open"
     )
-    table = Table(title=f"Alerts: {counts}", title_justify="left", box=None, padding=(0, 2))
-    for heading in ("last seen", "source", "family", "flows", "score", "state"):
-        table.add_column(heading, overflow="fold", header_style="dim")
-    for alert in alerts.last:
-        table.add_row(
+    rows: list[tuple[Cell, ...]] = [
+        (
             short_time(alert.last_seen_ts_s),
-            _said(alert.source),
-            _said(alert.family),
+            alert.source,
+            alert.family,
             f"{alert.flows:,}",
             f"{alert.score_max:.3g}",
             "open" if alert.open else "closed",
         )
-    return table
+        for alert in alerts.last
+    ]
+    headings = ("last seen", "source", "family", "flows", "score", "state")
+    return _table(f"Alerts: {counts}", headings, rows)

@@ -6,13 +6,16 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
+from click.testing import CliRunner
 from rich.console import Console
 
 from gossip.errors import StateError
+from node.cli import cli
 from node.status import service
 from node.status.document import (
     AlertsStatus,
@@ -25,7 +28,7 @@ from node.status.document import (
     parse,
 )
 from node.status.service import fetch
-from node.status.view import bytes_text, duration_text, render
+from node.status.view import PEERS_LISTED, bytes_text, duration_text, render
 
 FULL = Status(
     name="ward 3",
@@ -221,8 +224,8 @@ def test_parse_checks_types() -> None:
 
 
 def shown(document: Status) -> str:
-    console = Console(file=io.StringIO(), width=120)
-    console.print(render(document))
+    console = Console(file=io.StringIO(), width=80)
+    console.print(render(document), soft_wrap=True)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -236,6 +239,48 @@ def test_the_table_shows_what_matters() -> None:
         *("3 written, 9 over the rate limit", "3.25 for a budget of 0.50 %"),
     ]:
         assert part in text
+
+
+LONG = replace(
+    FULL,
+    peer="12D3KooW" + "x" * 44,
+    addresses=(
+        "/ip6/2001:db8:1111:2222:3333:4444:5555:6666/tcp/40001",
+        "/ip4/192.0.2.1/tcp/4001",
+    ),
+    sensors=(replace(FULL.sensors[0], path="/var/log/" + "deep/" * 30 + "eve.json"),),
+)
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_what_is_copied_is_never_broken_and_lines_end_without_blanks(
+    tmp_path: Path, columns: str
+) -> None:
+    async def main() -> str:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(service.serve, tmp_path / "s", lambda: LONG)
+            ask = partial(CliRunner().invoke, cli, ["status", "--socket", str(tmp_path / "s")])
+            done = await trio.to_thread.run_sync(partial(ask, env={"COLUMNS": columns}))
+            nursery.cancel_scope.cancel()
+        assert done.exit_code == 0
+        return done.output
+
+    piped = trio.run(main)
+    assert piped == shown(LONG)
+    lines = piped.splitlines()
+    for address in LONG.addresses:
+        assert sum(line.endswith(f" {address}/p2p/{LONG.peer}") for line in lines) == 1
+    assert sum(line.endswith(f" {LONG.sensors[0].path}") for line in lines) == 1
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert "" not in lines
+
+
+def test_the_peers_listed_have_a_line_each() -> None:
+    peers = tuple(PeerStatus(f"peer{i}", ("/ip4/192.0.2.2/tcp/1",)) for i in range(15))
+    lines = shown(replace(FULL, mesh=replace(FULL.mesh, peers=peers))).splitlines()
+    listed = [line for line in lines if "/ip4/192.0.2.2/tcp/1" in line]
+    assert len(listed) == PEERS_LISTED
+    assert lines[lines.index(listed[-1]) + 1].strip() == f"and {15 - PEERS_LISTED} more"
 
 
 def test_the_table_of_a_node_that_just_started_and_of_a_hostile_name() -> None:
