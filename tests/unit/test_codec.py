@@ -224,6 +224,23 @@ def test_what_is_not_exactly_one_message_is_a_remote_error(bad):
     assert type(caught.value) is RemoteError
 
 
+@pytest.mark.parametrize("header", [b"\xdc\x01\x01", b"\xdd\x00\x00\x01\x01"])
+def test_an_array_of_more_than_256_is_refused_at_its_header(header):
+    # The frame is long enough: every element is there, and one more than the format ever holds.
+    for whole in (
+        header + b"\xc0" * 257,
+        b"\x95\x01\x01\xc4\x08" + DIGEST + header + b"\xc0" * 258,
+    ):
+        with pytest.raises(RemoteError, match="not a msgpack frame"):
+            decode(whole, DIGEST)
+
+
+def test_a_model_of_256_fragments_is_read():
+    model = decode(frame([fragment(index=i) for i in range(FRAGMENTS_MAX)], False), DIGEST)
+    assert isinstance(model, Model)
+    assert len(model.fragments) == FRAGMENTS_MAX
+
+
 def test_a_frame_longer_than_agreed_is_refused_unread():
     with pytest.raises(RemoteError, match="bytes where 100 are the most"):
         decode(bytes(101), DIGEST, 100)
@@ -270,6 +287,8 @@ BOMBS = (
     b"\xc9\xff\xff\xff\xff\x05",
     b"\xdc\xff\xff",
     b"\xdc\x01\x00" * 40,  # arrays of 256 within each other
+    b"\xdc\xff\xff" * 100,  # arrays of more than 256, and of more than fits into 16 bits
+    b"\xdd\x00\x01\x00\x00" * 100,
     b"\x91" * 300,
     b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff",  # the largest and the smallest integer
     b"\xd3\x80\x00\x00\x00\x00\x00\x00\x00",
@@ -375,6 +394,8 @@ def test_100_000_mutants_give_a_message_or_one_remote_error_in_bounded_memory():
     [
         b"\xdc\x01\x00" * 100_000,  # as deep as msgpack goes, an array of 256 at every level
         b"\xdc\x01\x00" + (b"\xdc\x01\x00" + b"\x90" * 256) * 255,
+        b"\xdc\xff\xff" * 1000,
+        b"\xdd\x00\x01\x00\x00" * 1000,
         frame([fragment(data=bytes(200_000))], False),
     ],
 )
