@@ -87,6 +87,7 @@ class Feed:
             comes with its place in [0, 1] of that part's time.
         benign: features of benign flows kept back, float32 `(n, 26)`.
         attacks: by attack, the features of its flows kept back, float32 `(n, 26)`.
+        kept_back: uids of all flows kept back, those beyond `JUDGED_MAX` too.
     """
 
     plan: Plan
@@ -94,6 +95,7 @@ class Feed:
     busy: list[tuple[float, bytes]] = field(default_factory=list)
     benign: Rows = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     attacks: dict[str, Rows] = field(default_factory=dict)
+    kept_back: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +195,12 @@ def _held_out(flow: Flow, seed: int) -> bool:
 def _feed(plan: Plan, quiet: list[_Event], busy: list[_Event], seed: int) -> Feed:
     """Route events, take features of every flow in order, and keep back what is to be judged."""
     feed = Feed(plan)
-    feed.quiet, feed.benign = _quiet_part(plan, quiet)
+    feed.quiet, benign = _quiet_part(plan, quiet)
+    feed.benign = np.stack(list(benign.values()))
     extractor = FeatureExtractor()  # the rest of the benign recording is not part of this day
     windows = recordings.attack_windows()
     begin, end = busy[0].at, busy[-1].at
-    judged: dict[str, list[Rows]] = {}
+    judged: dict[str, dict[str, Rows]] = {}
     alerts: dict[object, list[_Event]] = {}
     for event in busy:
         flow, number = event.flow, event.raw["flow_id"]
@@ -207,21 +210,26 @@ def _feed(plan: Plan, quiet: list[_Event], busy: list[_Event], seed: int) -> Fee
             row = extractor.add(flow)
             label = recordings.truth(flow, plan.site, windows)
             if label not in {None, recordings.BENIGN} and _held_out(flow, seed):
-                judged.setdefault(str(label), []).append(row)
+                judged.setdefault(str(label), {})[flow.uid] = row
                 continue
             place = (event.at - begin) / (end - begin)
             said = alerts.pop(number, []) if plan.labels else []
             feed.busy += [(place, _line(alert.raw)) for alert in said]
             feed.busy.append((place, _written(plan, event.raw, flow)))
-    feed.attacks = {label: np.stack(rows[:JUDGED_MAX]) for label, rows in judged.items()}
+    feed.attacks = {
+        label: np.stack(list(rows.values())[:JUDGED_MAX]) for label, rows in judged.items()
+    }
+    feed.kept_back = frozenset(benign).union(*judged.values())
     return feed
 
 
-def _quiet_part(plan: Plan, quiet: list[_Event]) -> tuple[list[tuple[float, bytes]], Rows]:
-    """Lines of the first part of the benign recording, and features of the rest."""
+def _quiet_part(
+    plan: Plan, quiet: list[_Event]
+) -> tuple[list[tuple[float, bytes]], dict[str, Rows]]:
+    """Lines of the first part of the benign recording, and features of the rest by flow."""
     extractor = FeatureExtractor()
     cut = len(quiet) * QUIET_SHARE
-    lines, rows = [], []
+    lines, rows = [], {}
     for number, event in enumerate(quiet):
         if event.flow is None or not _guards(plan, event.flow):
             continue
@@ -229,8 +237,8 @@ def _quiet_part(plan: Plan, quiet: list[_Event]) -> tuple[list[tuple[float, byte
         if number < cut:
             lines.append((number / cut, _written(plan, event.raw, event.flow)))
         else:
-            rows.append(row)
-    return lines, np.stack(rows)
+            rows[event.flow.uid] = row
+    return lines, rows
 
 
 def _written(plan: Plan, raw: dict[str, object], flow: Flow) -> bytes:
