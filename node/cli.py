@@ -282,5 +282,6 @@ def simulate(file: Path, seed: int | None, out: Path | None, trace: bool, as_jso
 def demo(out: Path, seed: int) -> None:
     """Six gateways on this machine learn together from bundled recordings, in three minutes."""
     from scenarios.demo.show import run
+    from scenarios.spec import check_seed
 
-    run(out, seed=seed)
+    run(out, seed=check_seed(seed))

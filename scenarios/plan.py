@@ -22,6 +22,7 @@ from scenarios.spec import (
     Scenario,
     Source,
     Split,
+    check_seed,
     parse_latency,
 )
 from topologies.errors import TopologyError
@@ -79,15 +80,16 @@ def make_plan(scenario: Scenario, seed: int | None = None, where: str = "scenari
 
     Args:
         scenario: as read.
-        seed: instead of the scenario's own.
+        seed: instead of the scenario's own; from 0 to SEED_MAX.
         where: the file's name, for messages.
 
     Raises:
         ConfigError: keys contradict each other, a selector or latency is malformed, a graph is
             impossible, or an event lies outside the run or before the one above it. The message
-            names the file and the key.
+            names the file and the key. Or `seed` is out of range.
     """
-    return _Planner(scenario, scenario.mesh.seed if seed is None else seed, where).plan()
+    seed = scenario.mesh.seed if seed is None else check_seed(seed)
+    return _Planner(scenario, seed, where).plan()
 
 
 @dataclass(slots=True)

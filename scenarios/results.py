@@ -100,6 +100,23 @@ def whole_file(path: Path) -> Iterator[TextIO]:
         ) from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for results and try it, before the work whose results it is to hold.
+
+    Raises:
+        StateError: it cannot be made, or takes no files.
+    """
+    probe = folder / f".{os.getpid()}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StateError(
+            f"{folder}: cannot be written ({error.strerror}); choose another place with --out"
+        ) from error
+
+
 def save(result: Result, folder: Path) -> Path:
     """Write `result.json` into `folder`; gives its path.
 

@@ -10,8 +10,9 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from scenarios.measures import Sample, Spread
-from scenarios.results import Result, save, whole_file
-from scenarios.simulate import Progress, simulate
+from scenarios.plan import make_plan
+from scenarios.results import Result, make_folder, save, whole_file
+from scenarios.simulate import Progress, run_stage, set_up
 from scenarios.spec import read
 
 SECOND_US = 1_000_000
@@ -41,11 +42,14 @@ def simulate_file(
 
     Raises:
         ConfigError: the scenario is wrong; nothing has been done or written.
-        StateError: `out` cannot be written.
+        StateError: `out` cannot be written. Nothing has been run, unless the disk filled up since.
     """
     console = Console() if console is None else console
     notes = Console(stderr=True) if notes is None else notes
     scenario = read(path)
+    plan = make_plan(scenario, seed, str(path))
+    if out is not None:
+        make_folder(out)
     with ExitStack() as stack:
         lines = None
         if out is not None and trace:
@@ -66,7 +70,7 @@ def simulate_file(
                 task, completed=progress.now_us, total=progress.end_us, state=_state(progress)
             )
 
-        result = simulate(scenario, seed, move, where=path, trace_lines=lines)
+        result = run_stage(set_up(plan, lines=lines), move)
     if out is not None:
         notes.print(f"wrote {save(result, out)}")
     if as_json:

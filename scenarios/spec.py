@@ -18,6 +18,8 @@ _PEER = PeerConfig()
 SAMPLING = "sampling"
 DAY_US = 86_400_000_000
 FOREVER_US = 365 * DAY_US
+SEED_MAX = 2**63 - 1
+"""The largest whole number of TOML."""
 
 Text = Annotated[str, Range(0, 200)]
 Peers = Annotated[str, Range(1, 2_000)]
@@ -51,7 +53,7 @@ class Mesh:
 
     peers: Annotated[int, Range(2, 100_000), Example("100")]
     duration_us: Annotated[Duration, Range(1_000, FOREVER_US), Example('"10 min"')]
-    seed: Annotated[int, Range(0, 2**63 - 1)] = 1
+    seed: Annotated[int, Range(0, SEED_MAX)] = 1
     cycle_us: Duration = _PEER.cycle_us
     jitter: float = _PEER.jitter
     topology: Text = SAMPLING
@@ -145,7 +147,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """`[links]`: delay, loss and bandwidth between peers."""
+    """`[links]`: delay, drops and bandwidth between peers."""
 
     latency: Text = "40 ms"
     rule: tuple[LinkRule, ...] = ()
@@ -183,6 +185,17 @@ class Scenario:
     churn: Churn = field(default_factory=Churn)
     event: tuple[Happening, ...] = ()
     title: Text = ""
+
+
+def check_seed(seed: int) -> int:
+    """The seed, as a file could hold it.
+
+    Raises:
+        ConfigError: it is out of range.
+    """
+    if not 0 <= seed <= SEED_MAX:
+        raise ConfigError(f"seed is {seed}; it must be 0 or more, and {SEED_MAX} at most")
+    return seed
 
 
 def read(path: Path) -> Scenario:

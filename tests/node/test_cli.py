@@ -131,6 +131,18 @@ def test_a_terminal_that_does_not_know_every_character_is_no_traceback():
     assert b"12D3KooW?" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "command", [["topology", "ring:5"], ["simulate", "scenario.toml"], ["demo", "--out", "demo"]]
+)
+def test_a_negative_seed_is_refused_in_the_same_words_everywhere(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scenario.toml").write_text('[mesh]\npeers = 2\nduration = "1 s"\n')
+    done = CliRunner().invoke(cli.cli, [*command, "--seed", "-1"])
+    assert isinstance(done.exception, ConfigError)
+    assert "seed is -1; it must be 0 or more" in str(done.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["scenario.toml"]
+
+
 def test_the_help_of_topology_names_every_kind() -> None:
     shown = CliRunner().invoke(cli.cli, ["topology", "--help"])
     assert shown.exit_code == 0

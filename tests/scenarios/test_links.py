@@ -1,4 +1,4 @@
-"""Link rules: order, delay, loss, bandwidth, partitions."""
+"""Link rules: order, delay, drops, bandwidth, partitions."""
 
 import pytest
 from hypothesis import given

@@ -15,6 +15,7 @@ from rich.console import Console
 from gossip.actions import Report, Topic
 from gossip.errors import ConfigError, StateError
 from node.config.tables import from_table
+from scenarios import show
 from scenarios.measures import consensus_distance
 from scenarios.plan import make_plan
 from scenarios.results import save, whole_file
@@ -25,6 +26,7 @@ from scenarios.world import World
 
 SECOND_US = 1_000_000
 ROOT = Path(__file__).parents[2]
+QUIET = Console(file=StringIO())
 
 
 def scenario(peers: int = 24, seconds: int = 200, **tables) -> Scenario:
@@ -283,13 +285,31 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         save(simulate(scenario(peers=2, seconds=20)), tmp_path / "file")
 
 
+@pytest.mark.parametrize("trace", [False, True])
+def test_a_folder_that_cannot_be_written_is_noticed_before_the_run(tmp_path, monkeypatch, trace):
+    path = tmp_path / "small.toml"
+    path.write_text('[mesh]\npeers = 3\nduration = "30 s"\n[learning]\narithmetic = "numpy"\n')
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr(show, "run_stage", lambda *_: pytest.fail("the run began"))
+    with pytest.raises(StateError, match=r"file.*: cannot be written .*--out") as caught:
+        simulate_file(path, out=tmp_path / "file" / "out", trace=trace, notes=QUIET)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(StateError, match="--out"):
+        simulate_file(path, out=tmp_path / "file", trace=trace, notes=QUIET)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_out_of_range_is_refused(seed):
+    with pytest.raises(ConfigError, match=f"seed is {seed}; it must be 0 or more"):
+        simulate(scenario(peers=2, seconds=20), seed)
+
+
 def test_a_bad_file_does_no_work(tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text('[mesh]\npeers = 4\nduration = "60 s"\n[[event]]\nat = "2 h"\ndo = "crash"\n'
                     'peers = "1"\n')  # fmt: skip
     out = tmp_path / "out"
     with pytest.raises(ConfigError, match=r"bad\.toml: event\[1\]\.at"):
-        simulate_file(
-            path, out=out, console=Console(file=StringIO()), notes=Console(file=StringIO())
-        )
+        simulate_file(path, out=out, trace=True, console=QUIET, notes=QUIET)
     assert not out.exists()
