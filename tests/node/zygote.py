@@ -28,6 +28,9 @@ def become(arguments: list[str], output: int, file_bytes_max: int) -> None:
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
+        # The old streams remember whether the files that they were opened on can be sought.
+        sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+        sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False, errors="backslashreplace")
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, resource.RLIM_INFINITY))
         sys.argv = ["hedgerow", *arguments]
         cli.main()
