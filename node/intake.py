@@ -17,7 +17,7 @@ from gossip.flows import Flow
 from node.config.settings import SensorSettings
 from node.logs import get_logger
 from node.sensors.follow import Follower
-from node.sensors.lines import ReadStats
+from node.sensors.lines import ReadStats, cure
 from node.sensors.reading import GZIP_MAGIC, XZ_MAGIC, Kind, parser_for, read
 from node.sensors.rotation import Position
 from node.threads import off_the_loop
@@ -48,7 +48,7 @@ class Intake:
 
     Raises:
         StateError: what was saved is damaged.
-        SensorError: the log can never be followed.
+        SensorError: the log can never be followed; or it is read whole and cannot be.
     """
 
     def __init__(self, settings: SensorSettings, saved: dict[str, Any] | None = None) -> None:
@@ -68,6 +68,8 @@ class Intake:
         if settings.follow:
             self._refuse_what_does_not_grow()
             self._follower = Follower(settings.path, position)
+        else:
+            self._refuse_what_cannot_be_read()
 
     def _restored(self, saved: dict[str, Any]) -> Position | None:
         """Take up an earlier life; where it followed the log, its position there."""
@@ -94,7 +96,10 @@ class Intake:
         path = self.settings.path
         try:
             if not S_ISREG(path.stat().st_mode):  # and opening a pipe would wait for ever
-                raise SensorError(f"cannot follow {path}: it is not a regular file")
+                raise SensorError(
+                    f"cannot follow {path}: it is not a regular file; name the log itself, such as "
+                    "eve.json or conn.log"
+                )
             with path.open("rb") as stream:
                 start = stream.read(len(XZ_MAGIC))
         except OSError:
@@ -104,6 +109,15 @@ class Intake:
                 f"cannot follow {path}: a packed file does not grow; read it once "
                 "(follow = false in the settings, --read-once on the command line)"
             )
+
+    def _refuse_what_cannot_be_read(self) -> None:
+        """Before the node opens its port and says how to join it."""
+        path = self.settings.path
+        try:
+            if S_ISREG(path.stat().st_mode) or path.is_dir():  # opening a pipe would wait
+                path.open("rb").close()
+        except OSError as error:
+            raise SensorError(f"cannot read {path}: {cure(error)}") from None
 
     @property
     def stats(self) -> ReadStats:

@@ -252,4 +252,7 @@ def _write(path: Path, content: bytes) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise TopologyError(f"{path}: cannot be written: {error.strerror}") from error
+        raise TopologyError(
+            f"{path}: cannot be written: {error.strerror}; check the folder and its permissions, "
+            "or name another file"
+        ) from error

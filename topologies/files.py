@@ -43,7 +43,9 @@ def _bytes(path: Path) -> bytes:
         with path.open("rb") as stream:
             content = stream.read(FILE_BYTES_MAX + 1)
     except OSError as error:
-        raise TopologyError(f"{path}: cannot be read: {error.strerror}") from error
+        raise TopologyError(
+            f"{path}: cannot be read: {error.strerror}; check the path and its permissions"
+        ) from error
     if len(content) > FILE_BYTES_MAX:
         raise TopologyError(f"{path}: larger than {FILE_BYTES_MAX >> 20} MiB; take a smaller graph")
     return content

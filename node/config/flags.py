@@ -1,11 +1,16 @@
 """The flags of `hedgerow up` and `hedgerow join`, and the settings that they stand for."""
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from gossip.errors import ConfigError
 
 if TYPE_CHECKING:  # for the types only: --help must not wait for it
     from node.config.settings import Settings
@@ -13,6 +18,7 @@ if TYPE_CHECKING:  # for the types only: --help must not wait for it
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
+_KINDS = ("suricata", "zeek", "auto")
 _KEYS = {
     "state_dir": "node.state_dir",
     "name": "node.name",
@@ -66,7 +72,7 @@ def overridden(
     """The settings as the flags change them; a flag that is None or empty changes nothing.
 
     Raises:
-        ConfigError: as `Settings.with_overrides`.
+        ConfigError: as `Settings.with_overrides`; or a sensor has a kind that there is not.
     """
     values = {_KEYS[flag]: value for flag, value in flags.items() if value not in {None, ()}}
     values = {key: str(v) if isinstance(v, Path) else v for key, v in values.items()}
@@ -82,6 +88,15 @@ def overridden(
 
 def _sensor(text: str) -> dict[str, Any]:
     kind, colon, path = text.partition(":")
-    if colon and kind in {"suricata", "zeek", "auto"}:
+    if colon and kind in _KINDS:
+        if not path:
+            raise ConfigError(f"--sensor {text!r} names no log; write {text}PATH")
         return {"kind": kind, "path": path}
+    if colon and re.fullmatch(r"\w+", kind) and not os.path.lexists(text):
+        near = get_close_matches(kind.lower(), _KINDS, n=1)
+        guess = f", did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(
+            f"--sensor {text!r}: {kind!r} is not a kind{guess}; use one of {', '.join(_KINDS)}. "
+            f"If this is a log that comes later, write auto:{text}"
+        )
     return {"path": text}

@@ -26,6 +26,16 @@ _IDLE_US = round((_LIMITS.keepalive_s + _LIMITS.keepalive_reply_s) * _SECOND_US)
 
 SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, less its closing NUL
 
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(
+            f"{text!r} holds a character that cannot be printed; use letters, digits, spaces and "
+            "punctuation"
+        )
+    return text
+
+
 ListenAddress = Annotated[str, Check(addresses.check_listen)]
 AnnounceAddress = Annotated[str, Check(addresses.check_announce)]
 BootstrapAddress = Annotated[str, Check(addresses.check_bootstrap)]
@@ -35,9 +45,9 @@ BootstrapAddress = Annotated[str, Check(addresses.check_bootstrap)]
 class NodeSettings:
     """`[node]`: who this node is and where it can be reached."""
 
-    name: Annotated[str, Range(0, 64)] = ""
-    """What this gateway is called in logs, alerts and status. Never sent to other peers. Left
-    empty, the end of its peer identity is used."""
+    name: Annotated[str, Range(0, 64), Check(_printable)] = ""
+    """What this gateway is called in logs, alerts and status: printable characters. Never sent to
+    other peers. Left empty, the end of its peer identity is used."""
 
     state_dir: Path = Path("hedgerow-state")
     """Folder for the identity, the model and everything else that outlives a restart. Made with

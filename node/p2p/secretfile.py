@@ -58,7 +58,9 @@ def read_secret(path: Path, what: str) -> str:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise StateError(f"cannot read the {what} {path}: {error.strerror}") from error
+        raise StateError(
+            f"cannot read the {what} {path}: {error.strerror}; check the path and its permissions"
+        ) from error
     if len(data) > BYTES_MAX:
         raise StateError(f"the {what} {path} is longer than {BYTES_MAX} bytes; it was kept")
     try:

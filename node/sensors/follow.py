@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from gossip.errors import SensorError
-from node.sensors.lines import LineSplitter
+from node.sensors.lines import LineSplitter, cure
 from node.sensors.rotation import (
     DAMAGED,
     HEAD_BYTES_MAX,
@@ -133,7 +133,7 @@ class Follower:
             self.close()
             if lines:  # the position is past them already; the next poll meets the error again
                 return lines
-            raise SensorError(f"cannot follow {self._path}: {error.strerror or error}") from None
+            raise SensorError(f"cannot follow {self._path}: {cure(error)}") from None
         return lines
 
     def close(self) -> None:

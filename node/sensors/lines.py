@@ -8,6 +8,7 @@ from gossip.flows import Flow
 LINE_BYTES_MAX = 1 << 20
 """A longer line is no record: Suricata's own limit for one event is 64 KiB of payload fields."""
 
+FOLLOWING = "a log that comes later can be followed (follow = true, or without --read-once)"
 SAMPLES_MAX = 3
 REASON_CHARS_MAX = 160
 
@@ -118,3 +119,12 @@ class LineSplitter:
 
 def _bounded(line: bytes) -> bytes | None:
     return line.removesuffix(b"\r") if len(line) <= LINE_BYTES_MAX else None
+
+
+def cure(error: OSError) -> str:
+    """What to do about a log that cannot be read, after the system's own words for why."""
+    if isinstance(error, FileNotFoundError):
+        return f"{error.strerror}; check the path; {FOLLOWING}"
+    if isinstance(error, IsADirectoryError):
+        return f"{error.strerror}; name the log file in it, such as eve.json or conn.log"
+    return f"{error.strerror or error}; check the path and its permissions"

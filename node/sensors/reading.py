@@ -13,7 +13,7 @@ import msgspec
 from gossip.errors import SensorError, StateError
 from gossip.flows import Flow
 from node.sensors.eve import EveParser
-from node.sensors.lines import LineParser, LineSplitter, ReadStats
+from node.sensors.lines import LineParser, LineSplitter, ReadStats, cure
 from node.sensors.zeek import ZeekParser
 
 CHUNK_BYTES = 1 << 18
@@ -158,7 +158,7 @@ def read(path: Path, kind: Kind = Kind.AUTO, parser: LineParser | None = None) -
             " unpack the file by hand to see what can be saved"
         ) from None
     except OSError as error:
-        raise SensorError(f"cannot read {path}: {error.strerror or error}") from None
+        raise SensorError(f"cannot read {path}: {cure(error)}") from None
     if not parser.stats.flows:
         raise SensorError(_nothing(path, kind, parser.stats))
 

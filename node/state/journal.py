@@ -110,7 +110,10 @@ class Journal:
                 f"{path}: exists; a journal belongs to one run, so move it away or name another"
             ) from error
         except OSError as error:
-            raise StateError(f"{path}: cannot be written ({error.strerror})") from error
+            raise StateError(
+                f"{path}: cannot be written ({error.strerror}); check the folder and its "
+                "permissions, or name another place with --journal"
+            ) from error
         self._append(_pack(head))
         if self.ended:
             os.close(self._descriptor)
@@ -225,7 +228,10 @@ def _bodies(path: Path) -> Iterator[bytes]:
         with path.open("rb") as stream:
             yield from iter(lambda: _body(stream, path), None)
     except OSError as error:
-        raise StateError(f"{path}: cannot be read ({error.strerror})") from error
+        raise StateError(
+            f"{path}: cannot be read ({error.strerror}); check the path and its permissions. "
+            "`hedgerow up --journal` writes such a file"
+        ) from error
 
 
 def _body(stream: BinaryIO, path: Path) -> bytes | None:

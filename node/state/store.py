@@ -153,7 +153,10 @@ class Store:
         try:
             return [Generation(number, digest) for number, digest in self._database.execute(query)]
         except sqlite3.Error as error:
-            raise StateError(f"{self.folder / DATABASE}: cannot be read ({error})") from error
+            raise StateError(
+                f"{self.folder / DATABASE}: cannot be read ({error}); mend the permissions or the "
+                "disk, or name another state folder"
+            ) from error
 
     def _damaged(self, generation: Generation) -> None:
         kept = generations.set_aside(self.folder / generation.name)
@@ -209,7 +212,10 @@ def _locked(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StateError(f"{path}: cannot be written ({error.strerror})") from error
+        raise StateError(
+            f"{path}: cannot be written ({error.strerror}); check the state folder and its "
+            "permissions"
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

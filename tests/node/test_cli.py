@@ -1,6 +1,7 @@
 """How faults reach a person: one line, a code, and a traceback only for what is our mistake."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,29 @@ def test_flags_override_the_sensors_of_a_file(tmp_path):
     made = overridden(Settings.defaults(), ("zeek:x:y.log", "z.json"), **unset)
     found = [(s.path.name, s.kind, s.follow, s.labels) for s in made.sensors]
     assert found == [("x:y.log", "zeek", True, True), ("z.json", "auto", True, True)]
+
+
+@pytest.mark.parametrize(
+    ("sensor", "said"),
+    [
+        ("suricta:/x", "'suricta' is not a kind, did you mean 'suricata'?; use one of suricata, z"),
+        ("Zeek:/x", "'Zeek' is not a kind, did you mean 'zeek'?"),
+        ("bro:x.log", "'bro' is not a kind; use one of suricata, zeek, auto. If this is a log"),
+        ("suricata:", "names no log; write suricata:PATH"),
+    ],
+)
+def test_a_mistyped_kind_of_sensor_is_not_taken_for_a_path(sensor, said):
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+        overridden(Settings.defaults(), (sensor,))
+    assert str(caught.value).startswith(f"--sensor {sensor!r}")
+
+
+def test_a_log_with_a_colon_in_its_name_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "eve:1.json").write_text("")
+    made = overridden(Settings.defaults(), ("eve:1.json", "./later:1.json", "auto:eve:2.json"))
+    names = [sensor.path.name for sensor in made.sensors]
+    assert names == ["eve:1.json", "later:1.json", "eve:2.json"]
 
 
 def test_a_reader_that_looks_away_stops_no_node(tmp_path):

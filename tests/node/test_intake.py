@@ -265,6 +265,15 @@ def test_a_whole_log_without_a_record_ends_in_an_error(log, content, problem):
     assert "\n" not in str(caught.value)
 
 
+def test_what_cannot_be_read_whole_is_refused_before_anything_runs(log):
+    with pytest.raises(SensorError, match=r"No such file.*; check the path; .*can be followed"):
+        Intake(SensorSettings(log, follow=False))
+    with pytest.raises(SensorError, match="Is a directory; name the log file in it"):
+        Intake(SensorSettings(log.parent, follow=False))
+    with pytest.raises(SensorError, match="not a regular file; name the log itself"):
+        Intake(SensorSettings(log.parent))
+
+
 @pytest.mark.parametrize("follow", [True, False])
 def test_bad_lines_are_counted_shown_and_not_shown_again_and_again(log, said, follow):
     good = benign(40)

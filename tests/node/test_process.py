@@ -259,7 +259,9 @@ def test_bad_settings_are_one_line(factory, tmp_path):
 def test_a_whole_log_of_no_use_ends_the_node(factory, tmp_path):
     log = tmp_path / "eve.json"
     up = ["up", "--listen", LOOPBACK, "--read-once", "--sensor", log, "--state-dir", tmp_path / "a"]
-    assert f"cannot read {log}" in one_line(factory.start(*up))
+    missing = factory.start(*up)
+    assert f"cannot read {log}" in one_line(missing)
+    assert "can join by" not in missing.output, "noticed before the port was open"
     log.write_bytes(b"")
     assert "holds no flow" in one_line(factory.start(*up))
     log.write_bytes(b"garbage\n" * 10)

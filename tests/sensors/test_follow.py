@@ -279,7 +279,7 @@ def test_an_unfinished_overlong_line_is_passed_over_again_after_a_restart(log, f
 def test_what_cannot_be_followed_says_so(tmp_path):
     with pytest.raises(SensorError, match=r"eve\.json\.gz: a packed file does not grow"):
         Follower(tmp_path / "eve.json.gz")
-    with pytest.raises(SensorError, match=r"cannot follow .*: Is a directory"):
+    with pytest.raises(SensorError, match=r"cannot follow .*: Is a directory; name the log"):
         Follower(tmp_path).poll()
 
 
@@ -292,7 +292,7 @@ def test_an_error_costs_no_line_that_was_read_before_it(log, follow):
     log.mkdir()
     (log / "not a log").touch()
     assert follower.poll() == [b"two"]
-    with pytest.raises(SensorError, match=r"cannot follow .*: Is a directory"):
+    with pytest.raises(SensorError, match=r"cannot follow .*: Is a directory; name the log"):
         follower.poll()
 
 

@@ -135,7 +135,7 @@ def test_a_missing_file_a_folder_and_an_unknown_suffix_are_named(tmp_path):
         build(f"file:{tmp_path}/folder.txt")
     with pytest.raises(TopologyError, match="no such file"):
         build("file:nul\0.txt")
-    with pytest.raises(TopologyError, match="cannot be read: File name too long"):
+    with pytest.raises(TopologyError, match="cannot be read: File name too long; check the path"):
         build(f"file:{tmp_path}/{'long' * 100}.txt")
     with pytest.raises(TopologyError, match=r"unknown suffix '\.gml'; a graph file ends in one of"):
         build(write(tmp_path, "a.gml", "graph []"))

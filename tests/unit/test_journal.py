@@ -177,7 +177,7 @@ def test_any_damage_is_a_state_error_or_unseen(
 @pytest.mark.parametrize(
     ("write", "expected"),
     [
-        (lambda path: None, r"cannot be read \(No such file"),
+        (lambda path: None, r"cannot be read \(No such file.*; check the path"),
         (lambda path: path.write_bytes(b""), "holds no whole record"),
         (lambda path: path.write_bytes(b"{}\n" * 99), "a record claims"),
         (lambda path: path.write_bytes(b"\0\0\0\x01\x80"), "record 0: damaged"),
@@ -208,7 +208,9 @@ def test_an_older_journal_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="exists; a journal belongs to one run"):
         Journal(tmp_path / "j", HEAD, 2_000)
     assert (tmp_path / "j").read_text() == "mine"
-    with pytest.raises(StateError, match="cannot be written"):
+    with pytest.raises(
+        StateError, match=r"cannot be written \(No such file.*; check the folder .*--journal"
+    ):
         Journal(tmp_path / "no" / "j", HEAD, 2_000)
 
 

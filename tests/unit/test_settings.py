@@ -146,6 +146,8 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
             "[node]\nbootstrap = ['/ip4/1.2.3.4/tcp/1']",
             "node.bootstrap[1]: the address '/ip4/1.2.3.4/tcp/1' nam",
         ),
+        ('[node]\nname = "a\\u001b[2J"', "node.name: 'a\\x1b[2J' holds a character that cannot be"),
+        ('[node]\nname = "a\\nb"', "node.name: 'a\\nb' holds a character that cannot be printed"),
         ("[status]\nsocket = '" + "x" * 120 + "'", "status.socket: "),
         ("[[sensor]]\npath = 'a'\n[[sensor]]\npath = './a'", "is named twice"),
         ("[sensor]\npath = 'a'", "sensor: a table stands where [[…]] tables"),
