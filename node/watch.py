@@ -36,6 +36,12 @@ STORM_BUDGETS = 8
 """Of the last 64 flows, an eighth (or eight budgets' worth, if that is more) are labelled attacks
 or alarms: a storm. With honest traffic at a budget of 2 %, 11 of 64 happen once in ten million."""
 
+BURST_FLOWS = 5
+"""So many odd flows of one source among the last 64: what it sends proves nothing either. Else a
+quiet attack calibrates, and lifts the threshold above itself. Measured on the demo's gateways at a
+budget of 3 %, five seeds: mean false alarms of 0.7 to 3.6 % without this, 1.6 to 3.9 % with it."""
+
+
 REFERENCE_ROWS_MIN = 100
 
 SERVING_MEMORY = np.float32(0.7)
@@ -116,7 +122,7 @@ class Watch:
         self._extractor = FeatureExtractor()
         self._scaler: Scaler | None = None
         self._early: list[Rows] = []
-        self._recent: deque[bool] = deque(maxlen=STORM_FLOWS)
+        self._recent: deque[str | None] = deque(maxlen=STORM_FLOWS)  # who sent an odd one
         self._cold_left = 0
         self._warm_ts_s: float | None = None
 
@@ -141,7 +147,7 @@ class Watch:
         if len(self._recent) < STORM_FLOWS:
             return False
         share = max(STORM_SHARE_MIN, STORM_BUDGETS * self._budget)
-        return sum(self._recent) > share * STORM_FLOWS
+        return sum(who is not None for who in self._recent) > share * STORM_FLOWS
 
     def observe(self, flows: Sequence[Flow]) -> list[Anomaly]:
         """Take flows in the order in which the sensor gave them; the anomalous ones among them.
@@ -202,9 +208,9 @@ class Watch:
                 self._early.clear()
         label = NO_LABEL if flow.family is None else FAMILIES.index(flow.family)
         self.seen.labelled += label > 0
-        self._recent.append(odd or label > 0)
+        self._recent.append(flow.orig_h if odd or label > 0 else None)
         trust = Trust.ODD if odd else Trust.CLEAN
-        if cold or self.storm:
+        if cold or self.storm or self._recent.count(flow.orig_h) >= BURST_FLOWS:
             trust = Trust.UNKNOWN
             self.seen.quarantined += label == NO_LABEL
         self.samples.add(flow.uid, row, label, trust)

@@ -172,6 +172,18 @@ def test_in_a_storm_nothing_unlabelled_is_believed(watching):
     assert sum(len(watching.samples.rows(role)) for role in Role) > sum(before)
 
 
+def test_a_quiet_attack_from_one_source_does_not_calibrate(watching):
+    """Few enough flows to be no storm: of 30, the first four may count and the others not."""
+    before = sum(len(watching.samples.rows(role)) for role in Role)
+    attack, usual = parsed(scan(30, CALM)), parsed(benign(90, first=CALM))
+    for i, flow in enumerate(attack):
+        watching.observe([*usual[3 * i : 3 * i + 3], flow])
+        assert not watching.storm
+    kept = sum(len(watching.samples.rows(role)) for role in Role) - before
+    assert watching.seen.quarantined >= 26
+    assert kept <= 90 + 4
+
+
 def test_what_serves_keeps_the_calibration_made_for_it(watching, calm):
     first = watching.serving
     merged = (calm[1] + 0.05 * new_learner().initial(b"other")).astype(np.float32)
