@@ -1,15 +1,16 @@
 """One process of the mesh benchmark: a node's own transport, driver and peer around a classifier.
 
-It prints JSON lines: `listening` once, `status` after each training, on joining, and four times a
-second. On its standard input it takes `idle` (begin a new life, on the same connections, with a
-cycle so long that nothing but keeping them is left to do); it ends when that input does.
+It prints JSON lines: `listening` once, `status` after each training, on joining, whenever the last
+frame under way has been delivered, and four times a second. On its standard input it takes `idle`
+(begin a new life, on the same connections, with a cycle so long that nothing but keeping them is
+left to do); it ends when that input does.
 """
 
 import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from time import monotonic, process_time
 from typing import Any
 
@@ -17,11 +18,11 @@ import numpy as np
 import trio
 from _common import MLP_SIZES, rss_mb
 
-from gossip.actions import Action, Report, Send, Topic, Train
+from gossip.actions import Report, Topic, Train
 from gossip.config import Encoding, Exchange, PeerConfig
-from gossip.contacts import Contact
+from gossip.contacts import Contact, PeerId
 from gossip.draws import Purpose, generator
-from gossip.events import Event, Start, Trained
+from gossip.events import Start, Trained
 from gossip.fingerprint import Fingerprint
 from gossip.learning.descent import Descent
 from gossip.learning.learner import Batches
@@ -33,7 +34,8 @@ from node.config.settings import LimitSettings
 from node.driver import Driver
 from node.p2p.host import Libp2pTransport, open_transport
 from node.p2p.identity import new_identity
-from node.p2p.transport import TransportSettings
+from node.p2p.stats import Stats
+from node.p2p.transport import Handler, LostPeer, TransportSettings
 from node.trainer import Trainer
 
 ROWS, STEPS, BATCH = 200, 7, 32
@@ -63,11 +65,58 @@ class Rows:
         return Batches(self._x[order], self._y[order], np.ones((1, CLASSES), np.bool_))
 
 
+class Sending:
+    """A transport that counts the frames it delivered, and tells when none is on its way."""
+
+    def __init__(self, inner: Libp2pTransport, settled: Callable[[], None]) -> None:
+        self.sent: Counter[str] = Counter()
+        self._inner = inner
+        self._settled = settled
+        self._under_way = 0
+
+    @property
+    def peer(self) -> PeerId:
+        return self._inner.peer
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return self._inner.addresses
+
+    @property
+    def stats(self) -> Stats:
+        return self._inner.stats
+
+    def serve(self, handler: Handler, lost: LostPeer | None = None) -> None:
+        self._inner.serve(handler, lost)
+
+    def peers(self) -> tuple[PeerId, ...]:
+        return self._inner.peers()
+
+    async def disconnect(self, peer: PeerId, reason: str, *, refuse: bool = False) -> None:
+        await self._inner.disconnect(peer, reason, refuse=refuse)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def request(self, to: Contact, data: bytes) -> bytes:
+        self._under_way += 1
+        try:
+            reply = await self._inner.request(to, data)
+            kind = "model" if data[KIND_AT] == MODEL_KIND else "membership"
+            self.sent[f"{kind} frames"] += 1
+            self.sent[f"{kind} bytes"] += len(data)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._settled()
+        return reply
+
+
 class Node:
     """What one process counts and prints."""
 
     def __init__(self, given: argparse.Namespace, transport: Libp2pTransport) -> None:
-        self.transport = transport
+        self.transport = Sending(transport, lambda: self.status(settled=True))
         self.driver: Driver | None = None
         self._given = given
         self._rows = Rows(given.number)
@@ -78,7 +127,6 @@ class Node:
         vector = self._learner.initial(self._fingerprint.digest)
         self._trainer = Trainer(self._learner, vector)
         self._peer = self._new_peer(config, vector, None)
-        self._sent: Counter[str] = Counter()
         self._topics: Counter[Topic] = Counter()
         self._loss = 0.0
         self._idle = False
@@ -115,7 +163,6 @@ class Node:
             report=self._take,
             trained=lambda: self.status(mark=True),
             inbox_max=LimitSettings().inbox_max,
-            record=self._record,
         )
         await self.driver.run(start)
 
@@ -130,20 +177,19 @@ class Node:
         elif report.topic is Topic.JOINED:
             self.status()
 
-    def _record(self, _event: Event, _now_us: int, actions: Sequence[Action]) -> None:
-        for action in actions:
-            if isinstance(action, Send):
-                kind = "model" if action.frame[KIND_AT] == MODEL_KIND else "membership"
-                self._sent[f"{kind} frames"] += 1
-                self._sent[f"{kind} bytes"] += len(action.frame)
+    def status(self, *, mark: bool = False, settled: bool = False) -> None:
+        """Print how far we are, and every counter.
 
-    def status(self, *, mark: bool = False) -> None:
-        """Print how far we are, and every counter; marked where a training has just ended."""
-        stats, driver = self.transport.stats, self.driver
+        Args:
+            mark: a training has just ended.
+            settled: a frame has just been sent, and no other is on its way.
+        """
+        stats, sent, driver = self.transport.stats, self.transport.sent, self.driver
         say(
             "status",
             number=self._given.number,
             mark=mark,
+            settled=settled,
             idle=self._idle,
             cycle=self._peer.cycle,
             view=len(self._peer.view),
@@ -152,10 +198,10 @@ class Node:
             lost=self._topics[Topic.PEER_LOST],
             shed=self._topics[Topic.SHED] + sum(driver.shed.values() if driver else ()),
             loss=self._loss,
-            model_frames=self._sent["model frames"],
-            model_bytes=self._sent["model bytes"],
-            membership_frames=self._sent["membership frames"],
-            membership_bytes=self._sent["membership bytes"],
+            model_frames=sent["model frames"],
+            model_bytes=sent["model bytes"],
+            membership_frames=sent["membership frames"],
+            membership_bytes=sent["membership bytes"],
             frames_bytes=stats.payload_bytes_out,
             wire_bytes=stats.wire_bytes_out,
             dials=stats.dials,

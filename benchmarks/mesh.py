@@ -122,6 +122,19 @@ def marks(child: Child) -> list[Status]:
     return [said for said in child.said if said.get("mark")]
 
 
+def settled(child: Child, cycle: int) -> Status | None:
+    """What a node first said when it had trained in that cycle and then sent all that it began to.
+
+    All frames counted before this moment, and no others, are on the wire in full.
+    """
+    trained = False
+    for said in child.said:
+        trained = trained or (said.get("mark", False) and said["cycle"] >= cycle)
+        if trained and said["settled"]:
+            return said
+    return None
+
+
 def grown(pairs: list[tuple[Status, Status]], key: str) -> float:
     return float(sum(after[key] - before[key] for before, after in pairs))
 
@@ -149,16 +162,14 @@ def starting(mesh: Mesh, given: argparse.Namespace) -> dict[str, float]:
 def busy(mesh: Mesh, given: argparse.Namespace) -> dict[str, float]:
     mesh.wait(marks, "train")
     begun = monotonic()
-    before = [marks(child)[-1] for child in mesh.children]
-    # Both ends of the window are marks, where the same frames are counted but not yet sent.
-    mesh.wait(
-        lambda child: marks(child)[-1]["cycle"] >= before[child.number]["cycle"] + given.cycles,
-        "complete their cycles",
-    )
-    after = [
-        next(s for s in marks(child) if s["cycle"] >= then["cycle"] + given.cycles)
-        for child, then in zip(mesh.children, before, strict=True)
-    ]
+    first = {child.number: marks(child)[-1]["cycle"] for child in mesh.children}
+
+    def ends(cycles: int) -> list[Status]:
+        mesh.wait(lambda c: settled(c, first[c.number] + cycles), "complete their cycles")
+        found = (settled(c, first[c.number] + cycles) for c in mesh.children)
+        return [said for said in found if said is not None]
+
+    before, after = ends(0), ends(given.cycles)
     pairs = list(zip(before, after, strict=True))
     per_node_cycle = given.nodes * given.cycles
     numbers = MLPShape(MLP_SIZES).layout.dim * NUMBER_BYTES[given.encoding]
