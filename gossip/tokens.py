@@ -1,4 +1,4 @@
-"""The randomised token account: flow control that adapts to lost messages without timers.
+"""The randomised token account: flow control that adapts to dropped messages without timers.
 
 Danner and Jelasity, "Token account algorithms: the best of the proactive and reactive worlds"
 (ICDCS 2018), the randomised strategy. In each cycle a peer either pushes unasked (proactive), the

@@ -6,7 +6,7 @@
                                        └─ Report ──── log and counters
 
 Everything is bounded: the inbox, each outbox, the number of outboxes. What does not fit is shed
-and counted; the protocol lives with lost messages.
+and counted; the protocol lives with dropped messages.
 """
 
 from collections import Counter, deque
