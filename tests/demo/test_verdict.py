@@ -88,10 +88,17 @@ def test_a_gateway_that_is_silent_at_the_end_keeps_no_promise_of_its_own(seen):
     assert seen.broken() == [f"{OTHER} {did}" for did in ("joined", "exchanged", "calibrated")]
 
 
-@pytest.mark.parametrize("stuck", [{"cycle": 20}, {"merges": 30}])
-def test_the_mesh_stops_where_one_gateway_neither_trains_nor_merges(seen, stuck):
+@pytest.mark.parametrize("stuck", [{"cycle": 20}, {"peers": ()}])
+def test_the_mesh_stops_where_one_gateway_trains_no_more_or_knows_nobody(seen, stuck):
     seen.others_after[OTHER] = in_mesh(seen.others_after[OTHER], **stuck)
     assert seen.broken() == [f"the mesh carried on without {VICTIM}"]
+
+
+def test_the_mesh_stops_where_nobody_merges_any_more(seen):
+    seen.others_after = {n: in_mesh(s, merges=30) for n, s in seen.others_after.items()}
+    assert seen.broken() == [f"the mesh carried on without {VICTIM}"]
+    seen.others_after[OTHER] = in_mesh(seen.others_after[OTHER], merges=31)
+    assert seen.broken() == []
 
 
 @pytest.mark.parametrize("when", ["others_before", "others_after"])
