@@ -106,11 +106,11 @@ def make_folder(folder: Path) -> None:
     Raises:
         StateError: it cannot be made, or takes no files.
     """
-    probe = folder / f".{os.getpid()}.part"
+    probe = folder / ".result.json.part"  # as saving will name it
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # a run beside this one may try it, too
     except OSError as error:
         raise StateError(
             f"{folder}: cannot be written ({error.strerror}); choose another place with --out"

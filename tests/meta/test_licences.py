@@ -39,7 +39,7 @@ def licence(about: "metadata.PackageMetadata") -> str:
     if "License-Expression" in about:
         return str(about["License-Expression"])
     classifiers = [c for c in about.get_all("Classifier", []) if c.startswith("License ::")]
-    lines = (about["License"] if "License" in about else "").strip().splitlines()
+    lines = about.get_all("License", [""])[0].strip().splitlines()
     return " AND ".join([*classifiers, *lines[:1]])
 
 
