@@ -106,7 +106,7 @@ def make_folder(folder: Path) -> None:
     Raises:
         StateError: it cannot be made, or takes no files.
     """
-    probe = folder / ".result.json.part"  # as saving will name it
+    probe = folder / ".probe.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
