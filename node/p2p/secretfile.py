@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from gossip.errors import StateError
+from node.durable import sync_folder
 
 BYTES_MAX = 1_024
 
@@ -29,7 +30,7 @@ def create_secret(path: Path, text: str, what: str) -> None:
             os.link(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError as error:
         raise StateError(f"{path} exists already; it was kept. Choose another name") from error
     except OSError as error:
@@ -67,11 +68,3 @@ def read_secret(path: Path, what: str) -> str:
         return data.decode("ascii")
     except UnicodeDecodeError as error:
         raise StateError(f"the {what} {path} is not text; it was kept") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from gossip.errors import StateError
+from node.durable import sync_folder
 
 DIGEST_BYTES = 16
 FILE_BYTES_MAX = 256 * 2**20  # a full reservoir of 100,000 rows of 26 float32 features is 10 MiB
@@ -85,7 +86,7 @@ def write_whole(path: Path, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -171,11 +172,3 @@ def _encode(snapshot: Snapshot) -> bytes:
 
 def _digest(data: bytes) -> str:
     return blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
