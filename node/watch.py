@@ -45,9 +45,10 @@ budget of 3 %, five seeds: mean false alarms of 0.7 to 3.6 % without this, 1.6 t
 REFERENCE_ROWS_MIN = 100
 
 SERVING_MEMORY = np.float32(0.7)
-"""Weight of the past in the model that serves: about three cycles. Measured on the six gateways of
-the demo, by the two that have most labels: without it the share of SYN floods named rightly had a
-deviation of 0.32 from cycle to cycle, with it 0.03, at the same false alarms."""
+"""Weight of the past in the model that serves: about three cycles. Measured on the demo's gateway
+with most labels, five seeds, last seven cycles, without it and with it: floods rightly named 0.77 and
+0.99, with a deviation from cycle to cycle of 0.34 and 0.01; password guessing 0.95 and 0.99; scans
+0.63 and 0.46 (of 25 flows), 0.32 and 0.13. False alarms and what is found stay as they are."""
 
 COLD_FLOWS_MAX = 512
 """After a restart the 30 s context is empty, which looks like nothing the model knows: of the first
