@@ -46,9 +46,9 @@ REFERENCE_ROWS_MIN = 100
 
 SERVING_MEMORY = np.float32(0.7)
 """Weight of the past in the model that serves: about three cycles. Measured on the demo's gateway
-with most labels, five seeds, last seven cycles, without it and with it: floods rightly named 0.77 and
-0.99, with a deviation from cycle to cycle of 0.34 and 0.01; password guessing 0.95 and 0.99; scans
-0.63 and 0.46 (of 25 flows), 0.32 and 0.13. False alarms and what is found stay as they are."""
+with most labels, five seeds, last seven cycles, without it and with it: floods rightly named 0.77
+and 0.99, with a deviation from cycle to cycle of 0.34 and 0.01; password guessing 0.95 and 0.99;
+scans 0.63 and 0.46 (of 25 flows), 0.32 and 0.13. Nothing is found less."""
 
 COLD_FLOWS_MAX = 512
 """After a restart the 30 s context is empty, which looks like nothing the model knows: of the first
