@@ -244,8 +244,8 @@ class Peer:
         targets = self._neighbours(count, serial)
         if not targets:
             return
-        count = self._config.fragments_per_push
-        indices = self._model.draw_fragments(self._seed, self.me.peer, serial, count)
+        fragments = self._config.fragments_per_push
+        indices = self._model.draw_fragments(self._seed, self.me.peer, serial, fragments)
         message = self._own_model(serial, indices, answer=self._strategy.asks_for_answer)
         frame = encode(message, self._digest)
         for target in targets:
