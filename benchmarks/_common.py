@@ -93,7 +93,7 @@ def timed(work: Work, repeats: int, seconds: float) -> Figure:
 
 def conditions() -> dict[str, Any]:
     """When, on what, and beside how much other work something was measured."""
-    from scenarios.results import versions  # noqa: PLC0415 - imports numpy; see above
+    from scenarios.runs.results import versions  # noqa: PLC0415 - imports numpy; see above
 
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -20,9 +20,13 @@ from _common import LR_SIZES, MLP_SIZES, Figure, Row, parser, publish, rss_mb
 
 from gossip.actions import Topic
 from gossip.config import Exchange
-from scenarios.plan import make_plan
-from scenarios.simulate import Stage, set_up
-from scenarios.spec import Churn, Data, Learning, Mesh, Scenario
+from scenarios.plan.plan import make_plan
+from scenarios.runs.simulate import Stage, set_up
+from scenarios.spec.churn import Churn
+from scenarios.spec.data import Data
+from scenarios.spec.learning import Learning
+from scenarios.spec.mesh import Mesh
+from scenarios.spec.scenario import Scenario
 
 CYCLE_US = 10_000_000
 SIZES = {"lr": LR_SIZES, "mlp": MLP_SIZES}

@@ -267,7 +267,7 @@ def topology(spec: str, seed: int, draw: Path | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def simulate(file: Path, seed: int | None, out: Path | None, trace: bool, as_json: bool) -> None:
     """Run a scenario in simulated time. See docs/simulation.md."""
-    from scenarios.show import simulate_file
+    from scenarios.runs.show import simulate_file
 
     if trace and out is None:
         raise ConfigError("--trace needs a folder to write to; give --out FOLDER")
@@ -282,6 +282,6 @@ def simulate(file: Path, seed: int | None, out: Path | None, trace: bool, as_jso
 def demo(out: Path, seed: int) -> None:
     """Six gateways on this machine learn together from bundled recordings, in three minutes."""
     from scenarios.demo.show import run
-    from scenarios.spec import check_seed
+    from scenarios.spec.scenario import check_seed
 
     run(out, seed=check_seed(seed))

@@ -12,7 +12,7 @@ from scenarios.demo.course import Course
 from scenarios.demo.fleet import BUDGET
 from scenarios.demo.marks import Marks, compared
 from scenarios.demo.screen import share
-from scenarios.results import whole_file
+from scenarios.runs.results import whole_file
 
 
 def write_page(path: Path, course: Course, controls: dict[str, list[Marks]], seed: int) -> Path:

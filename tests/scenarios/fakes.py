@@ -8,12 +8,12 @@ from gossip.actions import Action
 from gossip.contacts import Contact, PeerId
 from gossip.events import Event
 from gossip.learning.learner import Batches, Outcome
-from scenarios.churn import Change, Deed
-from scenarios.hosts import Kept, Machine, Physics
-from scenarios.links import Latency, Links
-from scenarios.trace import Trace
-from scenarios.training import Postponed
-from scenarios.world import World
+from scenarios.conditions.churn import Change, Deed
+from scenarios.conditions.links import Latency, Links
+from scenarios.world.hosts import Kept, Machine, Physics
+from scenarios.world.trace import Trace
+from scenarios.world.training import Postponed
+from scenarios.world.world import World
 
 MS = 1_000
 Script = Callable[["FakePeer", Event, int], list[Action]]

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from gossip.events import Timer
 from node.config.tables import from_table
-from scenarios.churn import Deed
-from scenarios.hosts import State
-from scenarios.plan import make_plan
-from scenarios.simulate import run_stage, set_up
-from scenarios.spec import Scenario
+from scenarios.conditions.churn import Deed
+from scenarios.plan.plan import make_plan
+from scenarios.runs.simulate import run_stage, set_up
+from scenarios.spec.scenario import Scenario
+from scenarios.world.hosts import State
 
 PEERS = 6
 SECONDS = 60

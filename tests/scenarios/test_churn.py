@@ -1,6 +1,6 @@
 """Joins, sessions and their order."""
 
-from scenarios.churn import Change, Deed, ordered, sessions, staggered
+from scenarios.conditions.churn import Change, Deed, ordered, sessions, staggered
 
 
 def test_staggered_joins_fill_their_span():

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from node.config.annotations import bare, keys_of
-from scenarios.spec import Scenario, _written
+from scenarios.spec.scenario import Scenario, _written
 
 PAGE = Path(__file__).parents[2] / "docs" / "simulation.md"
 ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| .+ \|$", re.MULTILINE)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossip.errors import ConfigError
-from scenarios.links import (
+from scenarios.conditions.links import (
     Condition,
     Crossing,
     Delivered,
@@ -15,7 +15,7 @@ from scenarios.links import (
     Partition,
     Shared,
 )
-from scenarios.spec import parse_latency
+from scenarios.spec.links import parse_latency
 
 ALL = b"\1" * 8
 FOREVER = 10**12

@@ -7,11 +7,11 @@ from gossip.errors import ConfigError
 from gossip.features import SCHEMA
 from gossip.flows import FAMILIES
 from node.config.tables import from_table
-from scenarios.data import load_data
-from scenarios.names import peer_names
-from scenarios.plan import make_plan
-from scenarios.simulate import run_stage, set_up
-from scenarios.spec import Scenario
+from scenarios.data.load import load_data
+from scenarios.plan.plan import make_plan
+from scenarios.runs.simulate import run_stage, set_up
+from scenarios.spec.scenario import Scenario
+from scenarios.world.names import peer_names
 
 
 def plan(peers: int, seconds: int = 120):

@@ -15,14 +15,14 @@ from rich.console import Console
 from gossip.actions import Report, Topic
 from gossip.errors import ConfigError, StateError
 from node.config.tables import from_table
-from scenarios import show
-from scenarios.measures import consensus_distance
-from scenarios.plan import make_plan
-from scenarios.results import save, whole_file
-from scenarios.show import simulate_file
-from scenarios.simulate import run_stage, set_up, simulate
-from scenarios.spec import Scenario, read
-from scenarios.world import World
+from scenarios.measures.measure import consensus_distance
+from scenarios.plan.plan import make_plan
+from scenarios.runs import show
+from scenarios.runs.results import save, whole_file
+from scenarios.runs.show import simulate_file
+from scenarios.runs.simulate import run_stage, set_up, simulate
+from scenarios.spec.scenario import Scenario, read
+from scenarios.world.world import World
 
 SECOND_US = 1_000_000
 ROOT = Path(__file__).parents[2]

@@ -6,11 +6,11 @@ import pytest
 
 from gossip.errors import ConfigError
 from node.config.tables import from_table
-from scenarios.churn import Deed
-from scenarios.links import Partition
-from scenarios.plan import make_plan
-from scenarios.selectors import select
-from scenarios.spec import Scenario, read, table
+from scenarios.conditions.churn import Deed
+from scenarios.conditions.links import Partition
+from scenarios.conditions.selectors import select
+from scenarios.plan.plan import make_plan
+from scenarios.spec.scenario import Scenario, read, table
 
 LIBRARY = sorted((Path(__file__).parents[2] / "scenarios" / "library").glob("*.toml"))
 BASE = '[mesh]\npeers = 20\nduration = "100 s"\n'

@@ -6,7 +6,7 @@ import pytest
 from gossip.actions import Send, SetTimer, Train
 from gossip.contacts import Contact
 from gossip.events import Received, Start, Timer, TimerFired, Trained
-from scenarios.churn import Change, Deed
+from scenarios.conditions.churn import Change, Deed
 from tests.scenarios.fakes import MS, FakePeer, FakeRows, Rig, name
 
 PEERS = 9

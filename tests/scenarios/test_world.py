@@ -5,8 +5,8 @@ import numpy as np
 from gossip.actions import Disconnect, Send, SetTimer
 from gossip.contacts import Contact, PeerId
 from gossip.events import PeerLost, Received, Start, Stop, Timer, TimerFired
-from scenarios.churn import Change, Deed
-from scenarios.links import Condition, Partition, Shared
+from scenarios.conditions.churn import Change, Deed
+from scenarios.conditions.links import Condition, Partition, Shared
 from tests.scenarios.fakes import MS, FakePeer, Rig, name
 
 

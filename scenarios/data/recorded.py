@@ -17,9 +17,9 @@ from gossip.learning.learner import BENIGN, Batches
 from gossip.learning.samples import Role, SampleConfig, Samples
 from gossip.learning.scaling import ROWS_MIN, Scaler
 from node.sensors.reading import Kind, read
-from scenarios.plan import Plan
+from scenarios.data.shards import Floats, Labels, Shard, Shards
+from scenarios.plan.plan import Plan
 from scenarios.recordings import FAMILY_OF, SITES, attack_windows, path, truth
-from scenarios.shards import Floats, Labels, Shard, Shards
 
 DEVICES = 4
 """Devices at each site; an attack's further victims are counted among them in turn."""

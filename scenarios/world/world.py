@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Topic, Train
 from gossip.contacts import Contact, PeerId
 from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired
-from scenarios.churn import Change, Deed
-from scenarios.hosts import Host, Kept, Machine, Physics, Spawn, State
-from scenarios.links import Crossing, Delivered, Fate, Links
-from scenarios.trace import Trace
-from scenarios.training import Job, Postponed
+from scenarios.conditions.churn import Change, Deed
+from scenarios.conditions.links import Crossing, Delivered, Fate, Links
+from scenarios.world.hosts import Host, Kept, Machine, Physics, Spawn, State
+from scenarios.world.trace import Trace
+from scenarios.world.training import Job, Postponed
 
 
 class _Due(IntEnum):

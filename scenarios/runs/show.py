@@ -9,11 +9,11 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from scenarios.measures import Sample, Spread
-from scenarios.plan import make_plan
-from scenarios.results import Result, make_folder, save, whole_file
-from scenarios.simulate import Progress, run_stage, set_up
-from scenarios.spec import read
+from scenarios.measures.measure import Sample, Spread
+from scenarios.plan.plan import make_plan
+from scenarios.runs.results import Result, make_folder, save, whole_file
+from scenarios.runs.simulate import Progress, run_stage, set_up
+from scenarios.spec.scenario import read
 
 SECOND_US = 1_000_000
 ROWS_MAX = 20

@@ -1,16 +1,11 @@
-"""Where a scenario's rows come from."""
-
-from collections.abc import Sequence
+"""Synthetic rows."""
 
 import numpy as np
 
 from gossip.draws import Purpose, generator
 from gossip.learning.learner import NO_LABEL
-from scenarios.plan import Plan
-from scenarios.recorded import load_recordings
-from scenarios.shards import Epochs, Floats, Labels, Shard, Shards
-from scenarios.spec import Data, Source
-from scenarios.training import Rows
+from scenarios.data.shards import Floats, Labels, Shard, Shards
+from scenarios.spec.data import Data
 
 
 def gaussian(data: Data, labelled: tuple[bool, ...], seed: bytes) -> Shards:
@@ -47,18 +42,3 @@ def gaussian(data: Data, labelled: tuple[bool, ...], seed: bytes) -> Shards:
     families = ("benign", *(f"class-{number}" for number in range(1, data.classes)))
     schema = f"gaussian-{data.features}"
     return Shards(schema, data.features, families, tuple(shards))
-
-
-def load_data(plan: Plan, names: Sequence[str]) -> tuple[Shards, Rows]:
-    """The data that a plan asks for, and the rows that each peer trains on.
-
-    Raises:
-        ConfigError: there are more peers than rows.
-        SensorError: a recording is damaged.
-    """
-    scenario, seed = plan.scenario, plan.seed_bytes
-    if scenario.data.source is Source.RECORDINGS:
-        return load_recordings(plan, names)
-    shards = gaussian(scenario.data, plan.labelled, seed)
-    learning = scenario.learning
-    return shards, Epochs(shards, names, learning.steps, learning.batch, seed)

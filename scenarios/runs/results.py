@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gossip.errors import StateError
-from scenarios.measures import Sample
+from scenarios.measures.measure import Sample
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from gossip.learning.learner import BENIGN, Learner
 from gossip.learning.reference import ReferenceClassifier
 from gossip.learning.scoring import log_odds, scores
 from gossip.learning.shapes import DetectorShape, MLPShape, affine
-from scenarios.shards import Shard, Shards
-from scenarios.spec import Arithmetic, Learning, Model
+from scenarios.data.shards import Shard, Shards
+from scenarios.spec.learning import Arithmetic, Learning, Model
 
 Floats = NDArray[np.float32]
 

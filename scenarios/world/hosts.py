@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gossip.actions import Action
 from gossip.contacts import Contact
 from gossip.events import Event, Timer
-from scenarios.training import Job
+from scenarios.world.training import Job
 
 
 class Machine(Protocol):

@@ -11,18 +11,18 @@ from gossip.contacts import Contact
 from gossip.fingerprint import Fingerprint
 from gossip.learning.learner import Learner
 from gossip.peer import Peer
-from scenarios.data import load_data
-from scenarios.hosts import Kept, Machine
-from scenarios.measures import Sample, measure
-from scenarios.models import Judge, make_model
-from scenarios.names import peer_names
-from scenarios.plan import Plan, make_plan
-from scenarios.results import Result, versions
-from scenarios.shards import Shards
-from scenarios.spec import Scenario, table
-from scenarios.trace import Trace
-from scenarios.training import Postponed
-from scenarios.world import World
+from scenarios.data.load import load_data
+from scenarios.data.shards import Shards
+from scenarios.measures.judges import Judge, make_model
+from scenarios.measures.measure import Sample, measure
+from scenarios.plan.plan import Plan, make_plan
+from scenarios.runs.results import Result, versions
+from scenarios.spec.scenario import Scenario, table
+from scenarios.world.hosts import Kept, Machine
+from scenarios.world.names import peer_names
+from scenarios.world.trace import Trace
+from scenarios.world.training import Postponed
+from scenarios.world.world import World
 
 LOOKS = 200
 """How often at least a run looks up to report its progress."""
@@ -140,7 +140,7 @@ def simulate(
     """Run a scenario in simulated time.
 
     Args:
-        scenario: as `scenarios.spec.read` gives it.
+        scenario: as `scenarios.spec.scenario.read` gives it.
         seed: instead of the scenario's own.
         progress: told how far the run has come, at least 200 times.
         where: what messages call the scenario, usually its file.

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gossip.draws import Purpose, choose
-from scenarios.hosts import Machine
-from scenarios.models import Judge
-from scenarios.shards import Shards
-from scenarios.world import World
+from scenarios.data.shards import Shards
+from scenarios.measures.judges import Judge
+from scenarios.world.hosts import Machine
+from scenarios.world.world import World
 
 TENTH = 0.1
 

@@ -1,0 +1,62 @@
+"""`[learning]`."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated
+
+from gossip.config import Encoding, Exchange, PeerConfig
+from node.config.annotations import Duration, Example, Range, Share
+from scenarios.spec.words import DAY_US, FOREVER_US, Peers
+
+_PEER = PeerConfig()
+
+
+class Model(Enum):
+    """What is learnt."""
+
+    CLASSIFIER = "classifier"
+    DETECTOR = "detector"
+
+
+class Arithmetic(Enum):
+    """What computes a classifier's training."""
+
+    TORCH = "torch"  # fast; results differ in the last digits with the size of a batch
+    NUMPY = "numpy"  # slow; the same to the last bit whatever is batched
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """`[[learning.slow]]`: peers whose training takes `factor` times as long."""
+
+    peers: Annotated[Peers, Example('"10 %"')]
+    factor: Annotated[float, Range(0.01, 10_000.0), Example("10.0")]
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """`[learning]`: the model, its training, and how models are exchanged."""
+
+    model: Model = Model.CLASSIFIER
+    arithmetic: Arithmetic = Arithmetic.TORCH
+    hidden: tuple[Annotated[int, Range(1, 4_096)], ...] = ()
+    steps: Annotated[int, Range(1, 10_000)] = 7
+    batch: Annotated[int, Range(1, 10_000)] = 32
+    rate: Annotated[float, Range(1e-9, 99.0)] = 0.05
+    momentum: Annotated[float, Range(0.0, 0.999)] = 0.0
+    clip: Annotated[float, Range(1e-6, 1e6)] = 1.0
+    train_us: Annotated[Duration, Range(0, DAY_US)] = 500_000
+    slow: tuple[Slow, ...] = ()
+    evaluate_us: Annotated[Duration, Range(0, FOREVER_US)] = 60_000_000
+    evaluate_peers: Annotated[int, Range(0, 100_000)] = 200
+    alarm_budget: Annotated[Share, Range(1e-6, 0.5)] = 0.005
+    exchange: Exchange = _PEER.exchange
+    fanout: int = _PEER.fanout
+    token_cost: int = _PEER.token_cost
+    token_capacity: int = _PEER.token_capacity
+    fragments: int = _PEER.fragments
+    fragments_per_push: int = _PEER.fragments_per_push
+    encoding: Encoding = _PEER.encoding
+    age_max: int = _PEER.age_max
+    age_lead_max: int = _PEER.age_lead_max
+    pushes_per_sender_max: int = _PEER.pushes_per_sender_max

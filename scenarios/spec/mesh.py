@@ -1,0 +1,35 @@
+"""`[mesh]`."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from gossip.config import PeerConfig
+from node.config.annotations import Duration, Example, Range
+from scenarios.spec.words import DAY_US, FOREVER_US, SEED_MAX, Peers, Text
+
+_PEER = PeerConfig()
+
+SAMPLING = "sampling"
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """`[mesh]`: the nodes, their protocol and how long they are watched."""
+
+    peers: Annotated[int, Range(2, 100_000), Example("100")]
+    duration_us: Annotated[Duration, Range(1_000, FOREVER_US), Example('"10 min"')]
+    seed: Annotated[int, Range(0, SEED_MAX)] = 1
+    cycle_us: Duration = _PEER.cycle_us
+    jitter: float = _PEER.jitter
+    topology: Text = SAMPLING
+    bootstrap: Peers = "0"
+    groups: dict[str, str] = field(default_factory=dict)
+    view_size: int = _PEER.view_size
+    shuffle_size: int = _PEER.shuffle_size
+    samplers: int = _PEER.samplers
+    probe_cycles: int = _PEER.probe_cycles
+    join_retry_us_min: Duration = _PEER.join_retry_us_min
+    join_retry_us_max: Duration = _PEER.join_retry_us_max
+    lost_after_us: Annotated[Duration, Range(0, DAY_US)] = 5_000_000
+    queue_frames: Annotated[int, Range(1, 1_000)] = 4
+    outboxes: Annotated[int, Range(1, 100_000)] = 64
