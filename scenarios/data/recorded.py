@@ -41,7 +41,9 @@ class SampleRows:
         """See `Rows`. Every gateway has benign rows."""
         return len(self.samples[peer].rows(Role.TRAIN)) > 0
 
-    def batches(self, peers: Sequence[int], cycles: Sequence[int]) -> Batches:
+    def batches(
+        self, peers: Sequence[int], cycles: Sequence[int], _times_us: Sequence[int]
+    ) -> Batches:
         """See `Rows`."""
         drawn = [
             own

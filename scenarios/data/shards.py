@@ -77,7 +77,9 @@ class Epochs:
         """See `Rows`."""
         return len(self._shards[peer].train_y) > 0
 
-    def batches(self, peers: Sequence[int], cycles: Sequence[int]) -> Batches:
+    def batches(
+        self, peers: Sequence[int], cycles: Sequence[int], _times_us: Sequence[int]
+    ) -> Batches:
         """See `Rows`."""
         size = self._steps * self._batch
         x = np.empty((len(peers), size, self._features), np.float32)

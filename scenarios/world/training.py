@@ -25,10 +25,13 @@ class Rows(Protocol):
     def trainable(self, peer: int) -> bool:
         """Whether a peer has anything to train on."""
 
-    def batches(self, peers: Sequence[int], cycles: Sequence[int]) -> Batches:
+    def batches(
+        self, peers: Sequence[int], cycles: Sequence[int], times_us: Sequence[int]
+    ) -> Batches:
         """Rows for one training of each of these peers.
 
-        What a peer gets depends on the peer and its cycle alone, never on who else is asked for.
+        What a peer gets depends on the peer, its cycle and the moment at which it asked (simulated
+        microseconds), never on who else is asked for.
         """
 
 
@@ -39,6 +42,7 @@ class Job:
     Args:
         peer: index of the peer.
         cycle: given back in `Trained`.
+        asked_us: simulated time of the question.
         vector: the part that peers merge, float32 `(shared,)`; dropped once trained.
         local: the part that stays with the peer, float32 `(dim - shared,)`; None stands for the
             initial one. Replaced by the trained one.
@@ -48,6 +52,7 @@ class Job:
 
     peer: int
     cycle: int
+    asked_us: int
     vector: NDArray[np.float32] | None
     local: NDArray[np.float32] | None
     momentum: NDArray[np.float32] | None
@@ -116,7 +121,11 @@ class Postponed:
 
     def _train(self, jobs: list[Job]) -> None:
         self.calls += 1
-        batches = self.rows.batches([job.peer for job in jobs], [job.cycle for job in jobs])
+        batches = self.rows.batches(
+            [job.peer for job in jobs],
+            [job.cycle for job in jobs],
+            [job.asked_us for job in jobs],
+        )
         shared = self._learner.shared
         vectors = np.empty((len(jobs), self._learner.dim), np.float32)
         vectors[:, shared:] = self._initial[shared:]

@@ -163,7 +163,7 @@ class World:
                 due_us = max(at_us, self.now_us)
                 host.armed[timer] = self._push(due_us, _Due.TIMER, (host, timer))
             case Train(cycle, vector):
-                host.job = Job(host.index, cycle, vector, host.local, host.momentum)
+                host.job = Job(host.index, cycle, self.now_us, vector, host.local, host.momentum)
                 self._trainer.ask(host.job)
                 due_us = self.now_us + self._physics.train_us[host.index]
                 self._push(due_us, _Due.TRAINED, (host, host.job))

@@ -17,7 +17,10 @@ CLOCKS_AND_CHANCE = {"random", "secrets", "time", "uuid"}
 
 # Each with the module it may import and the reason; one that is no longer needed fails, too.
 ALLOWED = {
-    "scenarios/runs/simulate.py": ("time", "tells a person how fast the run went, outside the trace"),
+    "scenarios/runs/simulate.py": (
+        "time",
+        "tells a person how fast the run went, outside the trace",
+    ),
 }
 
 CALLS = {

@@ -74,7 +74,7 @@ class FakeRows:
     def trainable(self, peer: int) -> bool:
         return peer not in self.without
 
-    def batches(self, peers, cycles) -> Batches:
+    def batches(self, peers, cycles, times_us) -> Batches:
         self.asked.append(tuple(peers))
         x = np.array([[[[p, c], [c, p]]] for p, c in zip(peers, cycles, strict=True)], np.float32)
         return Batches(x, np.zeros(x.shape[:3], np.int64), np.ones((len(peers), 2), np.bool_))

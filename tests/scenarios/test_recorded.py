@@ -36,7 +36,7 @@ def test_gateways_learn_attacks_from_those_that_have_labels():
         # Four attacks were run at the building, thirteen at the others; some left few flows.
         assert len(np.unique(shard.test_y)) >= (3 if peer % 3 == 2 else 4)
     rows = stage.trainer.rows
-    labels = [np.unique(rows.batches([peer], [1]).y) for peer in range(6)]
+    labels = [np.unique(rows.batches([peer], [1], [0]).y) for peer in range(6)]
     assert [len(each) > 1 for each in labels] == [True, False, False, True, False, False]
     result = run_stage(stage)
     last = result.samples[-1]
