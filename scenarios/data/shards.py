@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.draws import Purpose, generator
-from gossip.learning.learner import NO_LABEL, Batches
+from gossip.learning.learner import Batches
+from scenarios.data.appearing import Visible, visible
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -40,13 +41,27 @@ class Shards:
         schema: name of the features; part of the fingerprint that peers compare.
         features: columns.
         families: names, benign first.
-        shards: by peer.
+        shards: by peer; may be made at each look, so ask for one when it is needed.
+        train: by peer, the rows to train on and their labels, where `shards` makes them at each
+            look; None where these are the arrays of `shards`.
+        visible: which of these rows may be used when; None where all may be from the start.
+        removed: rows left out because the same row with the same label stands elsewhere.
     """
 
     schema: str
     features: int
     families: tuple[str, ...]
-    shards: tuple[Shard, ...]
+    shards: Sequence[Shard]
+    train: Sequence[tuple[Floats, Labels]] | None = None
+    visible: Visible | None = None
+    removed: int = 0
+
+    def training(self, peer: int) -> tuple[Floats, Labels]:
+        """A peer's rows to train on and their labels, those of late families last."""
+        if self.train is not None:
+            return self.train[peer]
+        shard = self.shards[peer]
+        return shard.train_x, shard.train_y
 
 
 class Epochs:
@@ -63,36 +78,36 @@ class Epochs:
     def __init__(
         self, shards: Shards, names: Sequence[str], steps: int, batch: int, seed: bytes
     ) -> None:
-        self._shards = shards.shards
+        self._shards = shards
         self._features = shards.features
         self._names = names
         self._steps = steps
         self._batch = batch
         self._seed = seed
-        self._known = np.zeros((len(shards.shards), len(shards.families)), np.bool_)
-        for peer, shard in enumerate(shards.shards):
-            self._known[peer, np.unique(shard.train_y[shard.train_y != NO_LABEL])] = True
+        labels = [shards.training(peer)[1] for peer in range(len(shards.shards))]
+        self._visible = shards.visible or visible(labels, labels, len(shards.families), {})
 
     def trainable(self, peer: int) -> bool:
         """See `Rows`."""
-        return len(self._shards[peer].train_y) > 0
+        return bool(self._visible.rows[0, peer])
 
     def batches(
-        self, peers: Sequence[int], cycles: Sequence[int], _times_us: Sequence[int]
+        self, peers: Sequence[int], cycles: Sequence[int], times_us: Sequence[int]
     ) -> Batches:
         """See `Rows`."""
         size = self._steps * self._batch
         x = np.empty((len(peers), size, self._features), np.float32)
         y = np.empty((len(peers), size), np.int64)
-        for row, (peer, cycle) in enumerate(zip(peers, cycles, strict=True)):
-            shard = self._shards[peer]
-            order = self._order(peer, cycle, len(shard.train_y), size)
-            shard.train_x.take(order, axis=0, out=x[row])
-            shard.train_y.take(order, out=y[row])
+        stages = self._visible.stages(times_us)
+        counts = self._visible.rows[stages, list(peers)].tolist()
+        for row, (peer, cycle, count) in enumerate(zip(peers, cycles, counts, strict=True)):
+            train_x, train_y = self._shards.training(peer)
+            order = self._order(peer, cycle, count, size)
+            train_x.take(order, axis=0, out=x[row])
+            train_y.take(order, out=y[row])
         shape = (len(peers), self._steps, self._batch)
-        return Batches(
-            x.reshape(*shape, self._features), y.reshape(shape), self._known[list(peers)]
-        )
+        known = self._visible.known[stages, list(peers)]
+        return Batches(x.reshape(*shape, self._features), y.reshape(shape), known)
 
     def _order(self, peer: int, cycle: int, rows: int, size: int) -> NDArray[np.intp]:
         rng = generator(self._seed, self._names[peer], cycle, Purpose.ROWS)
