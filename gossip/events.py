@@ -1,6 +1,5 @@
 """What can happen to a peer. A driver hands these to `Peer.handle`, one at a time."""
 
-from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -17,7 +16,7 @@ class Timer(Enum):
     JOIN = "join"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Start:
     """The driver is ready to carry out actions. The first event a peer gets, and only once.
 
@@ -25,14 +24,17 @@ class Start:
         bootstrap: peers to join by; they carry no authority and may be empty.
         remembered: peers known from an earlier life.
         neighbours: a fixed topology. When given, peer sampling is off and only these are used.
+        turns: of a topology that changes with time: in cycle t, pushes go only to those neighbours
+            that stand in `turns[t % len(turns)]`. Empty: to all of them in every cycle.
     """
 
     bootstrap: tuple[Contact, ...] = ()
     remembered: tuple[Contact, ...] = ()
     neighbours: tuple[Contact, ...] | None = None
+    turns: tuple[tuple[PeerId, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Received:
     """A whole frame arrived. `sender` is authenticated by the driver; `frame` is untrusted."""
 
@@ -40,14 +42,14 @@ class Received:
     frame: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimerFired:
     """A timer that was set has come due."""
 
     timer: Timer
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Trained:
     """The training asked for by `Train(cycle, …)` is complete.
 
@@ -66,7 +68,7 @@ class Trained:
     loss: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PeerLost:
     """A send failed or a connection ended. Everything queued for that peer is gone."""
 
@@ -74,7 +76,7 @@ class PeerLost:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stop:
     """Leave the mesh politely. The last event a peer gets."""
 

@@ -73,6 +73,7 @@ class Peer:
         self._cycle = cycle
         self._frame_bytes_max = frame_bytes_max(len(self._model.vector))
         self._fixed: tuple[Contact, ...] | None = None
+        self._turns: tuple[tuple[PeerId, ...], ...] = ()
         self._joining = 0
         self._training: int | None = None
         self._armed: dict[Timer, int] = {}
@@ -150,6 +151,7 @@ class Peer:
         if event.neighbours is not None:
             others = {c.peer: c for c in event.neighbours if c.peer != self.me.peer}
             self._fixed = tuple(others.values())
+            self._turns = event.turns
         self._arm(Timer.CYCLE, now_us, self._period(Timer.CYCLE))
         if self._fixed is None:
             self._membership.remember(event.bootstrap, event.remembered)
@@ -256,6 +258,9 @@ class Peer:
         if self._fixed is None:
             return self._membership.neighbours(count, serial, self._refused)
         able = [c for c in self.view if c.peer not in self._refused]
+        if self._turns:
+            turn = self._turns[self._cycle % len(self._turns)]
+            able = [c for c in able if c.peer in turn]
         return choose(able, count, self._seed, self.me.peer, serial, Purpose.NEIGHBOUR)
 
     def _own_model(self, serial: int, indices: Iterable[int], *, answer: bool) -> Model:

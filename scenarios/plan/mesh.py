@@ -10,7 +10,7 @@ from scenarios.plan.data import groups as data_groups
 from scenarios.plan.reader import Reader
 from scenarios.spec.learning import Arithmetic, Model
 from scenarios.spec.mesh import SAMPLING
-from topologies.graphs import build, schedule
+from topologies.graphs import Table, build, schedule
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
 """Unlike every other form of a selector."""
@@ -70,13 +70,13 @@ def topology(reader: Reader) -> nx.Graph | None:
             f"{mesh.topology!r} has {len(graph)} nodes and mesh.peers is {mesh.peers}; "
             f"make them equal",
         )
-    if len(schedule(graph)) > 1:
-        raise reader.wrong(
-            "mesh.topology",
-            f"{mesh.topology!r} changes with time and a peer's neighbours are fixed; "
-            f"use exponential:{mesh.peers}",
-        )
     return graph
+
+
+def turns(graph: nx.Graph | None) -> tuple[Table, ...]:
+    """Neighbours by cycle in a graph that changes with time; empty for one that does not."""
+    tables = () if graph is None else schedule(graph)
+    return tables if len(tables) > 1 else ()
 
 
 def train_us(reader: Reader) -> tuple[int, ...]:

@@ -80,6 +80,7 @@ def make_plan(scenario: Scenario, seed: int | None = None, where: str = "scenari
         outboxes=mesh.outboxes,
         bootstrap=() if graph is not None else reader.select(mesh.bootstrap, "mesh.bootstrap"),
         neighbours=None if graph is None else neighbours(graph),
+        turns=planned.turns(graph),
     )
     return Plan(
         where=where,

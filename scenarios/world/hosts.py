@@ -84,6 +84,8 @@ class Physics:
             one is shed.
         bootstrap: peers that everybody joins by.
         neighbours: per peer, its neighbours in a fixed topology; None is peer sampling.
+        turns: of a topology that changes with time, tables like `neighbours`: in its cycle t, a
+            peer pushes to those of table t modulo their number. Empty: it never changes.
     """
 
     train_us: Sequence[int]
@@ -92,6 +94,7 @@ class Physics:
     outboxes: int = 64
     bootstrap: tuple[int, ...] = ()
     neighbours: tuple[tuple[int, ...], ...] | None = None
+    turns: tuple[tuple[tuple[int, ...], ...], ...] = ()
 
 
 class State(Enum):

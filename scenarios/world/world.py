@@ -292,7 +292,11 @@ class World:
         neighbours = self._physics.neighbours
         if neighbours is not None:
             fixed = tuple(self.hosts[each].contact for each in neighbours[host.index])
-            self._deliver(host, Start(neighbours=fixed))
+            turns = tuple(
+                tuple(self.hosts[each].contact.peer for each in table[host.index])
+                for table in self._physics.turns
+            )
+            self._deliver(host, Start(neighbours=fixed, turns=turns))
             return
         others = tuple(
             self.hosts[each].contact for each in self._physics.bootstrap if each != host.index

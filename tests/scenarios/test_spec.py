@@ -53,7 +53,6 @@ def test_a_scenario_written_out_reads_back_the_same(path):
         (BASE + 'topology = "regular:21,degree=3"\n', "mesh.topology", "even"),
         (BASE + 'topology = "ring:10"\n', "mesh.topology", "10 nodes and mesh.peers is 20"),
         (BASE + 'topology = "erdos-renyi:20,p=0.001"\n', "mesh.topology", "not connected"),
-        (BASE + 'topology = "one-peer-exponential:20"\n', "mesh.topology", "changes with time"),
         (BASE + 'bootstrap = "20"\n', "mesh.bootstrap", "peer 20 does not exist"),
         (BASE + 'groups = { a = "b", b = "a" }\n', "mesh.groups.a", "defined by itself"),
         (BASE + 'groups = { "0:3" = "1" }\n', "mesh.groups.0:3", "is no name for a group"),
@@ -116,6 +115,13 @@ def test_what_a_plan_holds(tmp_path):
     joins = [c.at_us for c in plan.changes if c.deed is Deed.JOIN and c.peer != 19]
     assert len(joins) == 19
     assert max(joins) <= 4_000_000
+
+
+def test_a_topology_that_changes_with_time_has_a_table_for_each_cycle(tmp_path):
+    plan = plan_of(BASE + 'topology = "one-peer-exponential:20"\n', tmp_path)
+    assert [table[7] for table in plan.physics.turns] == [(8,), (9,), (11,), (15,), (3,)]
+    assert plan.physics.neighbours[7] == (3, 8, 9, 11, 15)
+    assert plan_of(BASE + 'topology = "ring:20"\n', tmp_path).physics.turns == ()
 
 
 def test_sites_of_a_clustered_graph_are_groups(tmp_path):

@@ -211,6 +211,17 @@ def test_a_fixed_topology_spares_the_lost_for_a_while_and_ignores_shuffles():
     assert peer.view == (contact(1), contact(2))
 
 
+def test_in_a_topology_that_changes_pushes_follow_the_cycle():
+    peer = make_peer(0, PeerConfig(jitter=0.0, exchange=Exchange.EPIDEMIC, fanout=3))
+    turns = ((peer_id(1),), (peer_id(2), peer_id(3)))
+    peer.handle(Start(neighbours=(contact(1), contact(2), contact(3)), turns=turns), 0)
+    assert peer.view == (contact(1), contact(2), contact(3))
+    for cycle in range(1, 5):
+        peer.handle(TimerFired(Timer.CYCLE), cycle * CYCLE_US)
+        pushes = sends(peer.handle(Trained(cycle, None, 0, float("nan")), cycle * CYCLE_US))
+        assert tuple(sorted(push.to.peer for push in pushes)) == turns[cycle % 2]
+
+
 def test_good_bye_goes_to_the_view_and_nothing_follows():
     peer = make_peer(0)
     peer.handle(Start(neighbours=(contact(1), contact(2))), 0)
