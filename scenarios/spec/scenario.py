@@ -59,8 +59,9 @@ def read(path: Path) -> Scenario:
 def table(instance: Any) -> dict[str, Any]:
     """The dataclass as its file would say it, defaults included; `from_table` reads it back."""
     return {
-        key: _written(getattr(instance, part.name), hint)
+        key: _written(value, hint)
         for key, (part, hint) in keys_of(type(instance)).items()
+        if (value := getattr(instance, part.name)) is not None  # TOML has no word for it
     }
 
 
@@ -71,6 +72,8 @@ def _written(value: Any, hint: Any) -> Any:
         return table(value)
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, Path):
+        return str(value)
     if hint is not None and Quantity.DURATION in marks(hint):
         return format_duration(value)
     if hint is not None and Quantity.SIZE in marks(hint):
