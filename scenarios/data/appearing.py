@@ -7,10 +7,12 @@ asking for it changes nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.errors import ConfigError
 from gossip.learning.learner import NO_LABEL
 
 Labels = NDArray[np.int64]
@@ -52,6 +54,22 @@ class Visible:
     def stages(self, times_us: Sequence[int]) -> NDArray[np.intp]:
         """The stage that each of these moments lies in, `(times,)`."""
         return self.starts_us.searchsorted(times_us, side="right")
+
+
+def check_family(name: str, families: Sequence[str]) -> int:
+    """The index of an attack's family among those of the data, benign first.
+
+    Raises:
+        ConfigError: there is no such family, or it is the benign one.
+    """
+    attacks = families[1:]
+    if name in attacks:
+        return families.index(name)
+    near = get_close_matches(name, attacks, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(
+        f"{name!r} is no attack in this data; there are {', '.join(attacks) or 'none'}{guess}"
+    )
 
 
 def late_last(families: Labels, late: Mapping[int, int]) -> NDArray[np.intp]:

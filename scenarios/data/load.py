@@ -20,6 +20,6 @@ def load_data(plan: Plan, names: Sequence[str]) -> tuple[Shards, Rows]:
     scenario, seed = plan.scenario, plan.seed_bytes
     if scenario.data.source is Source.RECORDINGS:
         return load_recordings(plan, names)
-    shards = gaussian(scenario.data, plan.labelled, seed)
+    shards = gaussian(scenario.data, plan.labelled, seed, plan.appear, plan.where)
     learning = scenario.learning
     return shards, Epochs(shards, names, learning.steps, learning.batch, seed)

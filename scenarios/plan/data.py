@@ -1,24 +1,64 @@
 """`[data]`: keys that need each other."""
 
-from gossip.learning.scaling import ROWS_MIN
+from functools import partial
+
+from scenarios.data.appearing import Appearance, check_family
+from scenarios.data.gaussian import families as gaussian_families
 from scenarios.plan.reader import Reader
 from scenarios.recordings import SITES
-from scenarios.spec.data import Data, Source
+from scenarios.spec.data import Data, Kind, Source, parse_sharding
+
+SYNTHETIC = ("features", "classes", "separation")
+REAL = ("shards", "split", "duplicates", "scaling")
 
 
 def groups(reader: Reader) -> dict[str, str]:
     """Groups that the data brings along; refuses keys that mean nothing to it."""
     data, peers = reader.scenario.data, reader.scenario.mesh.peers
-    if data.source is not Source.RECORDINGS:
-        return {}
-    for key in ("features", "classes", "separation"):
+    sharding = reader.at("data.shards", lambda: parse_sharding(data.shards))
+    synthetic = data.source is Source.GAUSSIAN
+    for key in REAL if synthetic else SYNTHETIC:
         if getattr(data, key) != getattr(Data(), key):
-            raise reader.wrong(f"data.{key}", "belongs to gaussian data; leave it out")
-    if data.rows < ROWS_MIN:
-        raise reader.wrong("data.rows", f"{data.rows} are too few; recordings need {ROWS_MIN}")
+            what = "means nothing to gaussian data" if synthetic else "belongs to gaussian data"
+            raise reader.wrong(f"data.{key}", f"{what}; leave it out")
+    bundled = synthetic or data.source is Source.RECORDINGS
+    if bundled and data.folder is not None:
+        raise reader.wrong("data.folder", f"means nothing to {data.source.value}; leave it out")
+    if not bundled and data.folder is None:
+        raise reader.wrong(
+            "data.folder", f'missing; say where the files of {data.source.value} lie: folder = "…"'
+        )
+    if data.source is not Source.RECORDINGS or sharding.kind is not Kind.NATURAL:
+        return {}
     step = len(SITES)
     return {
         site: ",".join(map(str, range(number, peers, step)))
         for number, site in enumerate(SITES)
         if number < peers
     }
+
+
+def appearances(reader: Reader) -> tuple[Appearance, ...]:
+    """Who trains on which attack from when on, in the order of the file.
+
+    A family is checked here where the source's families are known without reading it.
+
+    Raises:
+        ConfigError: see `make_plan`.
+    """
+    data = reader.scenario.data
+    found: list[Appearance] = []
+    for place, each in enumerate(data.appear, 1):
+        key = f"data.appear[{place}]"
+        if each.at_us > reader.scenario.mesh.duration_us:
+            raise reader.wrong(f"{key}.at", "lies after the end; see mesh.duration")
+        if any(before.family == each.family for before in found):
+            raise reader.wrong(f"{key}.family", f"{each.family!r} appears already; name it once")
+        if data.source is Source.GAUSSIAN:
+            families = gaussian_families(data.classes)
+            reader.at(f"{key}.family", partial(check_family, each.family, families))
+        peers = reader.select(each.peers, f"{key}.peers")
+        if not peers:
+            raise reader.wrong(f"{key}.peers", "names nobody; somebody must see the attack")
+        found.append(Appearance(key, each.family, peers, each.at_us))
+    return tuple(found)

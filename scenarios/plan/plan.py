@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from gossip.config import PeerConfig
 from scenarios.conditions.churn import Change
 from scenarios.conditions.links import Latency, Links, Rule
+from scenarios.data.appearing import Appearance
 from scenarios.plan import mesh as planned
 from scenarios.plan.churn import changes
+from scenarios.plan.data import appearances
 from scenarios.plan.links import rules
 from scenarios.plan.reader import Reader, seed_bytes
 from scenarios.spec.scenario import Scenario, check_seed
@@ -28,6 +30,7 @@ class Plan:
         groups: the peers of each named group, ascending.
         changes: in time order.
         labelled: per peer, whether its rows carry labels.
+        appear: attacks that nobody trains on before their time.
         rules: of the links, in order; partitions first.
         otherwise: delay where no rule decides.
     """
@@ -40,6 +43,7 @@ class Plan:
     groups: Mapping[str, tuple[int, ...]]
     changes: tuple[Change, ...]
     labelled: tuple[bool, ...]
+    appear: tuple[Appearance, ...]
     rules: tuple[Rule, ...]
     otherwise: Latency
 
@@ -91,6 +95,7 @@ def make_plan(scenario: Scenario, seed: int | None = None, where: str = "scenari
         groups={name: reader.select(name, "mesh.groups") for name in sorted(reader.groups)},
         changes=tuple(changes(reader)),
         labelled=tuple(map(bool, reader.mask(scenario.data.labelled, "data.labelled"))),
+        appear=appearances(reader),
         rules=rules(reader),
         otherwise=reader.latency(scenario.links.latency, "links.latency"),
     )

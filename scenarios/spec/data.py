@@ -1,10 +1,13 @@
 """`[data]`."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
+from gossip.errors import ConfigError
 from node.config.annotations import Duration, Example, Range
 from scenarios.spec.words import FOREVER_US, Peers, Text
 
@@ -38,6 +41,60 @@ class Scaling(Enum):
     OWN = "own"  # the peer's, as in a node
     SHARED = "shared"  # all peers' together, as if they had agreed on statistics beforehand
     NONE = "none"  # rows are used as they come
+
+
+class Kind(Enum):
+    """By what rows are dealt to peers."""
+
+    NATURAL = "natural"  # the device or site that they were seen at
+    FAMILIES = "families"  # so many attack families a peer
+    DIRICHLET = "dirichlet"  # each family in unequal shares
+    QUANTITY = "quantity"  # unequal amounts of the same mixture
+    TIME = "time"  # one span of time after the other
+
+
+@dataclass(frozen=True, slots=True)
+class Sharding:
+    """What `data.shards` says.
+
+    Args:
+        kind: see there.
+        number: families a peer holds, or the parameter of the Dirichlet distribution.
+    """
+
+    kind: Kind
+    number: float = 0.0
+
+
+_SHARDING = re.compile(r"([a-z]+)\s*(?:\(\s*([0-9.]{1,12})\s*\))?")
+_SHARDINGS = "natural, families(2), dirichlet(0.3), quantity(0.5) or time"
+_ALPHA = (0.001, 1e6)
+_FAMILIES_MAX = 255
+
+
+def parse_sharding(text: str) -> Sharding:
+    """Read `data.shards`.
+
+    Raises:
+        ConfigError: it is malformed or its number is out of bounds.
+    """
+    match = _SHARDING.fullmatch(text.strip())
+    kinds = {kind.value: kind for kind in Kind}
+    if match is None or match[1] not in kinds:
+        raise ConfigError(f"{text!r} is no way to deal rows; write {_SHARDINGS}")
+    kind = kinds[match[1]]
+    if (match[2] is not None) != (kind in {Kind.FAMILIES, Kind.DIRICHLET, Kind.QUANTITY}):
+        raise ConfigError(f"{text!r} has a number too few or too many; write {_SHARDINGS}")
+    try:
+        number = float(match[2] or 0)
+    except ValueError:
+        number = float("nan")
+    if kind is Kind.FAMILIES and not (number.is_integer() and 1 <= number <= _FAMILIES_MAX):
+        raise ConfigError(f"{text!r}: write a whole number of families, 1 to {_FAMILIES_MAX}")
+    alpha = kind in {Kind.DIRICHLET, Kind.QUANTITY}
+    if alpha and not (isfinite(number) and _ALPHA[0] <= number <= _ALPHA[1]):
+        raise ConfigError(f"{text!r}: the parameter must be {_ALPHA[0]} to {_ALPHA[1]:,.0f}")
+    return Sharding(kind, number)
 
 
 @dataclass(frozen=True, slots=True)
