@@ -2,11 +2,12 @@
 
 from functools import partial
 
+from gossip.learning.scaling import ROWS_MIN
 from scenarios.data.appearing import Appearance, check_family
 from scenarios.data.gaussian import families as gaussian_families
 from scenarios.plan.reader import Reader
 from scenarios.recordings import SITES
-from scenarios.spec.data import Data, Kind, Source, parse_sharding
+from scenarios.spec.data import Data, Kind, Scaling, Source, parse_sharding
 
 SYNTHETIC = ("features", "classes", "separation")
 REAL = ("shards", "split", "duplicates", "scaling")
@@ -28,6 +29,9 @@ def groups(reader: Reader) -> dict[str, str]:
         raise reader.wrong(
             "data.folder", f'missing; say where the files of {data.source.value} lie: folder = "…"'
         )
+    if not synthetic and data.scaling is Scaling.OWN and data.rows < ROWS_MIN:
+        name = data.source.value
+        raise reader.wrong("data.rows", f"{data.rows} are too few; {name} need {ROWS_MIN}")
     if data.source is not Source.RECORDINGS or sharding.kind is not Kind.NATURAL:
         return {}
     step = len(SITES)
