@@ -14,27 +14,13 @@ from gossip.learning.reference import ReferenceClassifier
 from gossip.learning.scoring import log_odds, scores
 from gossip.learning.shapes import DetectorShape, MLPShape, affine
 from scenarios.data.shards import Shard, Shards
+from scenarios.measures.judgement import Judgement, judge_scores
 from scenarios.spec.learning import Arithmetic, Learning, Model
 
 Floats = NDArray[np.float32]
 
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """One peer's own model on its own test rows. Shares in [0, 1]; NaN without such rows.
-
-    Args:
-        accuracy: rows whose likeliest family is the true one.
-        detection: attack rows above the threshold.
-        false_alarms: benign rows above the threshold.
-        calibrated: whether there were enough calibration rows for the budget. Without them the
-            threshold is infinite: the peer raises no alarm, and detects nothing.
-    """
-
-    accuracy: float
-    detection: float
-    false_alarms: float
-    calibrated: bool
+REFERENCE_ROWS_MIN = 20
+"""What `gossip.learning.calibration.Tail.fit` needs."""
 
 
 class Judge(Protocol):
@@ -42,22 +28,6 @@ class Judge(Protocol):
 
     def judge(self, vector: Floats, shard: Shard) -> Judgement:
         """Judge one peer's model; `vector` is float32 `(dim,)`."""
-
-
-def _judgement(
-    alarms: NDArray[np.bool_], likeliest: NDArray[np.intp], shard: Shard, limit: float
-) -> Judgement:
-    attack = shard.test_y != BENIGN
-    return Judgement(
-        accuracy=_share(likeliest == shard.test_y),
-        detection=_share(alarms[attack]),
-        false_alarms=_share(alarms[~attack]),
-        calibrated=limit < np.inf,
-    )
-
-
-def _share(hits: NDArray[np.bool_]) -> float:
-    return float(hits.mean()) if len(hits) else float("nan")
 
 
 @dataclass(frozen=True)
@@ -75,8 +45,13 @@ class ClassifierJudge:
         """See `Judge`."""
         calibration = log_odds(self._logits(vector, shard.calibrate_x))
         logits = self._logits(vector, shard.test_x)
-        limit = conformal_threshold(calibration, self.budget)
-        return _judgement(log_odds(logits) > limit, logits.argmax(axis=1), shard, limit)
+        return judge_scores(
+            log_odds(logits),
+            logits.argmax(axis=1),
+            shard.test_y,
+            logits.shape[1],
+            conformal_threshold(calibration, self.budget) if _sound(calibration) else np.inf,
+        )
 
     def _logits(self, vector: Floats, x: Floats) -> Floats:
         w = self.shape.layout.views(vector)
@@ -87,22 +62,38 @@ class ClassifierJudge:
 
 @dataclass(frozen=True)
 class DetectorJudge:
-    """Raises alarms as a gateway does; see `gossip.learning.calibration`."""
+    """Raises alarms as a gateway does; see `gossip.learning.calibration`.
+
+    With too few benign training rows to fit the tails the head's odds alone score a row, and there
+    is no threshold.
+    """
 
     shape: DetectorShape
     budget: float
 
     def judge(self, vector: Floats, shard: Shard) -> Judgement:
         """See `Judge`. The tails are fitted on the benign rows that the peer trains on."""
-        benign = shard.train_x[shard.train_y <= BENIGN]
-        calibration = calibrate(
-            scores(self.shape, vector, benign),
-            scores(self.shape, vector, shard.calibrate_x),
-            self.budget,
-        )
         found = scores(self.shape, vector, shard.test_x)
-        likeliest = found.families.argmax(axis=1)
-        return _judgement(calibration.alarms(found), likeliest, shard, calibration.threshold)
+        combined: NDArray[np.floating] = found.odds
+        threshold = np.inf
+        reference = scores(self.shape, vector, shard.train_x[shard.train_y <= BENIGN])
+        held = scores(self.shape, vector, shard.calibrate_x)
+        sound = _sound(reference.error, reference.odds, held.error, held.odds)
+        if len(reference) >= REFERENCE_ROWS_MIN and sound:
+            calibration = calibrate(reference, held, self.budget)
+            combined, threshold = calibration.combined(found), calibration.threshold
+        return judge_scores(
+            combined,
+            found.families.argmax(axis=1),
+            shard.test_y,
+            found.families.shape[1],
+            threshold,
+        )
+
+
+def _sound(*found: NDArray[np.floating]) -> bool:
+    """A model that diverged gives no threshold; judging it must not end the run."""
+    return all(np.isfinite(each).all() for each in found)
 
 
 def make_model(learning: Learning, shards: Shards) -> tuple[Learner, Judge]:

@@ -1,106 +1,164 @@
 """What is measured of a World while it runs: each peer by itself, never an averaged model."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossip.draws import Purpose, choose
+from scenarios.conditions.links import Partition, Rule
 from scenarios.data.shards import Shards
+from scenarios.measures.judgement import BAD_IS_HIGH, SHARES, Judgement
 from scenarios.measures.judges import Judge
+from scenarios.measures.samples import (
+    EDGES_PEERS_MAX,
+    JudgedPeer,
+    Measured,
+    Sample,
+    Snapshot,
+    Spread,
+    selector,
+    spread,
+)
 from scenarios.world.hosts import Machine
-from scenarios.world.world import World
+from scenarios.world.world import Tally, World
 
-TENTH = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A measure over peers: mean, the value that the worst tenth does not reach, and the worst.
-
-    All NaN where no peer gave a value.
-    """
-
-    mean: float
-    tenth: float
-    worst: float
+GROUP_PEERS = 10
+"""Peers judged of each group where the budget allows: our choice, the fewest of which a worst
+tenth is more than the worst."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """The mesh at one moment.
+class Panel:
+    """Who is judged, the same peers for a whole run.
 
     Args:
-        at_us: simulated microseconds.
-        up: nodes that are up.
-        judged: how many of them were judged.
-        calibrated: how many of these had enough rows for the false-alarm budget; the others
-            raise no alarm.
-        accuracy: share of test rows whose likeliest family is the true one.
-        detection: share of attack rows above each peer's own threshold.
-        false_alarms: share of benign rows above it; here tenth and worst are the highest.
-        consensus: root of the mean squared distance of the peers' vectors from their mean (the
-            consensus distance of Kong et al. 2021, equation 4).
-        parts: pieces the mesh falls into: who is up may send to those of its view that are up and
-            not beyond a partition.
-        bytes_sent: by all nodes since the start.
-        cycles: begun by all nodes since the start.
+        drawn: those that stand for the whole mesh, ascending.
+        groups: those that stand for each named group, ascending.
+        everybody: all of these, ascending.
+        members: all peers of each named group.
     """
 
-    at_us: int
-    up: int
-    judged: int
-    calibrated: int
-    accuracy: Spread
-    detection: Spread
-    false_alarms: Spread
-    consensus: float
-    parts: int
-    bytes_sent: int
-    cycles: int
+    drawn: tuple[int, ...]
+    groups: Mapping[str, tuple[int, ...]]
+    everybody: tuple[int, ...]
+    members: Mapping[str, Sequence[int]]
 
 
-def measure(world: World, shards: Shards, judge: Judge, seed: bytes, peers_max: int) -> Sample:
+def draw_panel(
+    peers: int, groups: Mapping[str, Sequence[int]], peers_max: int, seed: bytes
+) -> Panel:
+    """Draw who is judged.
+
+    One keyed order of all peers decides: the mesh is judged by its first `peers_max`. A group is
+    judged by those of its own among them, or, where these are fewer than `GROUP_PEERS` (with many
+    groups: than `peers_max` divided by their number, at least 1), by its own first so many. What
+    a group needs beyond the first `peers_max` counts for that group alone, so that the figures of
+    the mesh stay those of a uniform draw, and so do each group's.
+
+    Args:
+        peers: of the mesh.
+        groups: the peers of each named group.
+        peers_max: 0 is all.
+        seed: of the scenario.
+    """
+    if not peers_max or peers_max >= peers:
+        whole = tuple(range(peers))
+        named = {name: tuple(sorted(members)) for name, members in groups.items()}
+        return Panel(whole, named, whole, groups)
+    wanted = peers if groups else peers_max
+    order = choose(range(peers), wanted, seed, "judged", 0, Purpose.WORLD)
+    quota = min(GROUP_PEERS, max(1, peers_max // max(1, len(groups))))
+    place = {peer: rank for rank, peer in enumerate(order)}
+    chosen: dict[str, tuple[int, ...]] = {}
+    for name, members in groups.items():
+        own = sorted(members, key=place.__getitem__)
+        among = sum(place[peer] < peers_max for peer in own)
+        chosen[name] = tuple(sorted(own[: max(among, quota)]))
+    drawn = tuple(sorted(order[:peers_max]))
+    extra = {peer for members in chosen.values() for peer in members}
+    return Panel(drawn, chosen, tuple(sorted(extra.union(drawn))), groups)
+
+
+def measure(
+    world: World, shards: Shards, judge: Judge, panel: Panel, rules: Sequence[Rule] = ()
+) -> Measured:
     """Measure the mesh as it is now; changes nothing.
 
     Args:
         world: the World, stopped at some moment.
         shards: every peer's data.
         judge: fits the learner.
-        seed: of the scenario; decides who is judged.
-        peers_max: judge at most so many peers, drawn once for the whole run; 0 is all.
+        panel: who is judged, of those that are up.
+        rules: of the links; partitions among them tell the sides.
     """
-    alive = world.alive()
-    everybody = range(len(world.hosts))
-    chosen = frozenset(choose(everybody, peers_max, seed, "judged", 0, Purpose.WORLD))
-    judged = [
-        judge.judge(world.whole_vector(index), shards.shards[index])
-        for index, _ in alive
-        if not peers_max or index in chosen
-    ]
-    return Sample(
+    alive = dict(world.alive())
+    found = {
+        peer: judge.judge(world.whole_vector(peer), shards.shards[peer])
+        for peer in panel.everybody
+        if peer in alive
+    }
+    edges = {peer: world.reachable(peer) for peer in alive}
+    sent = np.array([host.bytes_sent for host in world.hosts], np.float64)
+    groups = {}
+    for name, members in panel.groups.items():
+        judged = [found[peer] for peer in members if peer in found]
+        if judged:
+            own = sent[list(panel.members[name])]
+            groups[name] = spreads(judged, shards.families) | _bytes(own)
+    whole = [found[peer] for peer in panel.drawn if peer in found]
+    tally = world.tally
+    sample = Sample(
         at_us=world.now_us,
+        peers=len(world.hosts),
         up=len(alive),
-        judged=len(judged),
-        calibrated=sum(each.calibrated for each in judged),
-        accuracy=spread([each.accuracy for each in judged]),
-        detection=spread([each.detection for each in judged]),
-        false_alarms=spread([each.false_alarms for each in judged], bad_is_high=True),
-        consensus=consensus_distance([machine for _, machine in alive]),
-        parts=parts(world),
-        bytes_sent=sum(host.bytes_sent for host in world.hosts),
-        cycles=world.tally.cycles,
+        judged=len(whole),
+        calibrated=sum(each.calibrated for each in whole),
+        metrics=spreads(whole, shards.families) | _bytes(sent),
+        groups=groups,
+        consensus=consensus_distance(list(alive.values())),
+        parts=parts(edges),
+        bytes_sent=int(sent.sum()),
+        cycles=tally.cycles,
+        trainings=tally.trainings,
+        frames=frames(tally),
+        view_sizes=histogram(len(machine.view) for machine in alive.values()),
+        in_degrees=in_degrees(world, alive),
     )
+    rows = tuple(JudgedPeer(world.now_us, peer, judged) for peer, judged in found.items())
+    return Measured(sample, rows, snapshot(world, edges, rules))
 
 
-def spread(values: Sequence[float], *, bad_is_high: bool = False) -> Spread:
-    """Mean, tenth and worst of the values that are numbers."""
-    numbers = np.array([value for value in values if not np.isnan(value)])
-    if not len(numbers):
-        return Spread(*[float("nan")] * 3)
-    edge = 1.0 - TENTH if bad_is_high else TENTH
-    worst = numbers.max() if bad_is_high else numbers.min()
-    return Spread(float(numbers.mean()), float(np.quantile(numbers, edge)), float(worst))
+def spreads(judged: Sequence[Judgement], families: Sequence[str]) -> dict[str, Spread]:
+    """Every measure of single peers over some of them; of families only those they could judge."""
+    found = {
+        name: spread(
+            np.array([getattr(each, name) for each in judged]), bad_is_high=name in BAD_IS_HIGH
+        )
+        for name in SHARES
+    }
+    by_family = np.array([each.families for each in judged]).reshape(len(judged), len(families))
+    for number, family in enumerate(families):
+        own = spread(by_family[:, number])
+        if own.n:
+            found[f"detection:{family}"] = own
+    return found
+
+
+def frames(tally: Tally) -> dict[str, int]:
+    """What became of all frames so far."""
+    return {
+        "delivered": tally.delivered,
+        "dropped": tally.dropped,
+        "unreachable": tally.unreachable,
+        "shed": tally.shed,
+    }
+
+
+def _bytes(sent: NDArray[np.float64]) -> dict[str, Spread]:
+    return {"bytes_per_peer": spread(sent, bad_is_high=True)}
 
 
 def consensus_distance(machines: Sequence[Machine]) -> float:
@@ -118,9 +176,13 @@ def consensus_distance(machines: Sequence[Machine]) -> float:
     return float(np.sqrt(total / len(machines)))
 
 
-def parts(world: World) -> int:
-    """See `Sample.parts`; links are taken in both directions; union-find."""
-    parent = list(range(len(world.hosts)))
+def parts(edges: Mapping[int, Sequence[int]]) -> int:
+    """See `Sample.parts`; links are taken in both directions; union-find.
+
+    Args:
+        edges: the nodes that each node that is up may send to.
+    """
+    parent = {index: index for index in edges}
 
     def root(number: int) -> int:
         while parent[number] != number:
@@ -128,8 +190,45 @@ def parts(world: World) -> int:
             number = parent[number]
         return number
 
-    alive = [index for index, _ in world.alive()]
-    for index in alive:
-        for other in world.reachable(index):
+    for index, others in edges.items():
+        for other in others:
             parent[root(index)] = root(other)
-    return sum(root(index) == index for index in alive)
+    return sum(root(index) == index for index in edges)
+
+
+def histogram(values: Iterable[int]) -> dict[int, int]:
+    """How often each value occurs, by value."""
+    return dict(sorted(Counter(values).items()))
+
+
+def in_degrees(world: World, alive: Mapping[int, Machine]) -> dict[int, int]:
+    """See `Sample.in_degrees`. A partition changes nothing about who is known."""
+    known = {host.contact.peer: 0 for host in world.hosts if host.index in alive}
+    for machine in alive.values():
+        for contact in machine.view:
+            if contact.peer in known:
+                known[contact.peer] += 1
+    return histogram(known.values())
+
+
+def snapshot(world: World, edges: Mapping[int, Sequence[int]], rules: Sequence[Rule]) -> Snapshot:
+    """See `Snapshot`."""
+    peers = len(world.hosts)
+    split = [
+        rule.side
+        for rule in rules
+        if isinstance(rule, Partition) and rule.start_us <= world.now_us < rule.end_us
+    ]
+    sides: dict[tuple[int, ...], list[int]] = {}
+    if split:
+        for peer in range(peers):
+            sides.setdefault(tuple(side[peer] for side in split), []).append(peer)
+    drawn = None
+    if peers <= EDGES_PEERS_MAX:
+        drawn = tuple(tuple(edges.get(peer, ())) for peer in range(peers))
+    return Snapshot(
+        world.now_us,
+        selector(list(edges)),
+        tuple(selector(members) for _, members in sorted(sides.items())),
+        drawn,
+    )

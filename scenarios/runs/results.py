@@ -1,59 +1,101 @@
 """What a run of a scenario gives, and how it is written down: whole files or none."""
 
-import json
 import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import metadata
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
+
+import msgspec
 
 from gossip.errors import StateError
-from scenarios.measures.measure import Sample
+from node.config.quantities import format_size
+from scenarios.measures.samples import Count, JudgedPeer, Sample, Snapshot
+from scenarios.runs.text import one_line, readable, with_nan
+
+T = TypeVar("T")
+
+RESULT, PEERS, MESH = "result.json", "peers.jsonl", "mesh.jsonl"
+
+RESULT_BYTES_MAX = 256 * 2**20
+"""100,000 nodes at 1,000 samples take 3 MB."""
+DETAILS_BYTES_MAX = 2 * 2**30
+"""200 judged peers at 1,000 samples take 60 MB."""
+
+DETAILS = ("judged", "mesh")
+"""Fields of a result that stand in files of their own."""
 
 
-@dataclass(frozen=True, slots=True)
+FORMAT = 2
+"""Of a folder of results; grows with every change that an older reader would misread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """Everything that a run of a scenario found out.
+    """Everything that a run of a scenario found out, whatever engine ran it.
 
     Args:
         title: the scenario's.
+        engine: `world` (simulated time), `lab` (real processes) or `rounds` (synchronous baseline).
+        method: how peers learn; `gossip` unless a baseline.
         seed: the number that, with `spec`, repeats the run.
         spec: the scenario as its file would say it, every default filled in.
         versions: of what computed it; another numpy or torch may round differently.
-        samples: the mesh over time, the last one at the end of the run.
+        faults: every fault that the scenario asks for, one line each.
+        complete: False for a run that was interrupted; its samples are those of the whole run as
+            far as it came.
+        reached_us: simulated time that it came to.
+        families: names of the classes of rows, benign first.
+        samples: the mesh over time; of a complete run the last one is at its end.
+        judged: each judged peer by itself, in the order of the samples and of the peers.
+        mesh: who was there and knew whom, at each sample.
         bytes_sent: by each node.
         bytes_received: by each node.
         topics: how often peers reported each topic.
         frames: how many frames were delivered, dropped, unreachable, or shed by a full queue.
         cycles: begun by all peers.
         trainings: completed by all peers.
-        trace_hash: 32 hexadecimal digits over every event in order.
+        trace_hash: 32 hexadecimal digits over every event in order; empty where there is no trace.
         trace_events: how many events that was.
+        holdings: who holds how many rows of what, where the data tells.
         wall_s: seconds that the run took; says nothing about the mesh.
     """
 
     title: str
-    seed: int
+    engine: str = "world"
+    method: str = "gossip"
+    seed: Count
     spec: dict[str, Any]
     versions: dict[str, str]
+    faults: tuple[str, ...] = ()
+    complete: bool = True
+    reached_us: Count
+    families: tuple[str, ...]
     samples: tuple[Sample, ...]
-    bytes_sent: tuple[int, ...]
-    bytes_received: tuple[int, ...]
-    topics: dict[str, int]
-    frames: dict[str, int]
-    cycles: int
-    trainings: int
+    judged: tuple[JudgedPeer, ...] = ()
+    mesh: tuple[Snapshot, ...] = ()
+    bytes_sent: tuple[Count, ...]
+    bytes_received: tuple[Count, ...]
+    topics: dict[str, Count]
+    frames: dict[str, Count]
+    cycles: Count
+    trainings: Count
     trace_hash: str
-    trace_events: int
+    trace_events: Count
+    holdings: dict[str, Any] | None = None
     wall_s: float = field(compare=False)
 
     def as_json(self) -> str:
-        """One JSON object; numbers that do not exist (NaN) become null."""
-        return json.dumps(_without_nan(asdict(self)), indent=1) + "\n"
+        """One JSON object without single peers; numbers that do not exist (NaN) become null."""
+        kept = {
+            part.name: getattr(self, part.name) for part in fields(self) if part.name not in DETAILS
+        }
+        kept["samples"] = [asdict(sample) for sample in self.samples]
+        return readable({"format": FORMAT, **kept})
 
 
 def versions() -> dict[str, str]:
@@ -65,14 +107,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "none"
     return found
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and isnan(value) else value
 
 
 @contextmanager
@@ -118,12 +152,106 @@ def make_folder(folder: Path) -> None:
 
 
 def save(result: Result, folder: Path) -> Path:
-    """Write `result.json` into `folder`; gives its path.
+    """Write `result.json`, `peers.jsonl` and `mesh.jsonl` into `folder`; gives the first's path.
+
+    `result.json` comes last, so that where it stands the others belong to it.
 
     Raises:
-        StateError: it cannot be written.
+        StateError: a file cannot be written.
     """
-    path = folder / "result.json"
+    with whole_file(folder / PEERS) as stream:
+        for row in result.judged:
+            judgement = asdict(row.judgement)
+            shares = zip(result.families, row.judgement.families, strict=True)
+            judgement["families"] = {name: share for name, share in shares if not isnan(share)}
+            stream.write(one_line({"at_us": row.at_us, "peer": row.peer, **judgement}))
+    with whole_file(folder / MESH) as stream:
+        for snapshot in result.mesh:
+            stream.write(one_line(asdict(snapshot)))
+    path = folder / RESULT
     with whole_file(path) as stream:
         stream.write(result.as_json())
     return path
+
+
+def load(folder: Path, *, details: bool = False) -> Result:
+    """Read back what `save` wrote.
+
+    Args:
+        folder: of the results.
+        details: read the single peers and the mesh over time, too; they are empty otherwise.
+
+    Raises:
+        StateError: a file is missing, cannot be read, is too large, is damaged, or was written by
+            another version of Hedgerow.
+    """
+    path = folder / RESULT
+    found = _decoded(_read(path, RESULT_BYTES_MAX), str(path))
+    if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
+        raise StateError(
+            f"{path}: no result that this version of Hedgerow reads (it reads format {FORMAT}); "
+            f"run the scenario again"
+        )
+    found["samples"] = with_nan(found.get("samples"))
+    result = _converted(found, Result, str(path))
+    if len(result.bytes_sent) != len(result.bytes_received):
+        raise StateError(f"{path}: counts bytes of different numbers of nodes; {_AGAIN}")
+    if not details:
+        return result
+    families = {name: number for number, name in enumerate(result.families)}
+    judged = []
+    for place, line in _lines(folder / PEERS):
+        judged.append(_judged(line, families, place))
+    mesh = [_converted(line, Snapshot, place) for place, line in _lines(folder / MESH)]
+    return replace(result, judged=tuple(judged), mesh=tuple(mesh))
+
+
+_AGAIN = "it is damaged; run the scenario again"
+
+
+def _judged(line: Any, families: dict[str, int], place: str) -> JudgedPeer:
+    if not isinstance(line, dict) or not isinstance(line.get("families"), dict):
+        raise StateError(f"{place}: no judged peer; {_AGAIN}")
+    shares = [nan] * len(families)
+    for name, share in line["families"].items():
+        if name not in families or not isinstance(share, float):
+            raise StateError(f"{place}: family {name[:80]!r} is none of the result's; {_AGAIN}")
+        shares[families[name]] = share
+    judgement = with_nan({key: line[key] for key in line if key not in {"at_us", "peer"}})
+    row = {"at_us": line.get("at_us"), "peer": line.get("peer")}
+    return _converted({**row, "judgement": {**judgement, "families": shares}}, JudgedPeer, place)
+
+
+def _lines(path: Path) -> Iterator[tuple[str, Any]]:
+    lines = _read(path, DETAILS_BYTES_MAX).splitlines()
+    for number, line in enumerate(lines, 1):
+        place = f"{path}, line {number}"
+        yield place, _decoded(line, place)
+
+
+def _read(path: Path, bytes_max: int) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(bytes_max + 1)
+    except OSError as error:
+        raise StateError(
+            f"{path}: cannot be read ({error.strerror}); name a folder that "
+            f"`hedgerow simulate --out` wrote"
+        ) from error
+    if len(data) > bytes_max:
+        raise StateError(f"{path}: larger than {format_size(bytes_max)}; {_AGAIN}")
+    return data
+
+
+def _decoded(data: bytes, place: str) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise StateError(f"{place}: not JSON ({error}); {_AGAIN}") from error
+
+
+def _converted(value: Any, kind: type[T], place: str) -> T:
+    try:
+        return msgspec.convert(value, kind, str_keys=True)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise StateError(f"{place}: {error}; {_AGAIN}") from error

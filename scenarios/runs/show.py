@@ -9,7 +9,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from scenarios.measures.measure import Sample, Spread
+from scenarios.measures.samples import Sample, Spread
 from scenarios.plan.plan import make_plan
 from scenarios.runs.results import Result, make_folder, save, whole_file
 from scenarios.runs.simulate import Progress, run_stage, set_up
@@ -109,9 +109,9 @@ def _row(sample: Sample) -> tuple[str, ...]:
         f"{sample.at_us / SECOND_US:g} s",
         str(sample.up),
         f"{sample.calibrated}/{sample.judged}",
-        _three(sample.accuracy, 2),
-        _three(sample.detection, 2),
-        _three(sample.false_alarms, 3),
+        _three(sample.metrics["accuracy"], 2),
+        _three(sample.metrics["detection"], 2),
+        _three(sample.metrics["false_alarms"], 3),
         f"{sample.consensus:.3g}",
         str(sample.parts),
     )

@@ -1,7 +1,7 @@
 """Run a scenario in simulated time: what stands behind `hedgerow simulate`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TextIO
@@ -14,18 +14,23 @@ from gossip.peer import Peer
 from scenarios.data.load import load_data
 from scenarios.data.shards import Shards
 from scenarios.measures.judges import Judge, make_model
-from scenarios.measures.measure import Sample, measure
+from scenarios.measures.measure import Panel, draw_panel, frames, measure
+from scenarios.measures.samples import JudgedPeer, Measured, Sample, Snapshot
 from scenarios.plan.plan import Plan, make_plan
 from scenarios.runs.results import Result, versions
+from scenarios.runs.stopping import stopping
 from scenarios.spec.scenario import Scenario, table
 from scenarios.world.hosts import Kept, Machine
-from scenarios.world.names import peer_names
+from scenarios.world.names import peer_address, peer_names
 from scenarios.world.trace import Trace
 from scenarios.world.training import Postponed
 from scenarios.world.world import World
 
 LOOKS = 200
 """How often at least a run looks up to report its progress."""
+
+PATIENCE_S = 0.5
+"""Seconds of real time after which a run looks up more often, so that it can be interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,30 @@ class Stage:
     shards: Shards
     judge: Judge
     trainer: Postponed
+    panel: Panel
+
+
+@dataclass(slots=True)
+class Record:
+    """What a run has found so far. With its World as it stands then, all it takes to go on.
+
+    Args:
+        samples: one at every `learning.evaluate`, and one at the end.
+        judged: each judged peer by itself.
+        mesh: who was there and knew whom.
+        wall_s: seconds of work so far.
+    """
+
+    samples: list[Sample] = field(default_factory=list)
+    judged: list[JudgedPeer] = field(default_factory=list)
+    mesh: list[Snapshot] = field(default_factory=list)
+    wall_s: float = 0.0
+
+    def add(self, measured: Measured) -> None:
+        """Note one look at the mesh."""
+        self.samples.append(measured.sample)
+        self.judged.extend(measured.judged)
+        self.mesh.append(measured.snapshot)
 
 
 def set_up(
@@ -93,7 +122,7 @@ def set_up(
     fingerprint = Fingerprint(shards.schema, f"{learner.shape}, {plan.config.fragments} fragments")
 
     def spawn(index: int, life: int, kept: Kept | None) -> Machine:
-        me = Contact(names[index])
+        me = Contact(names[index], (peer_address(index),))
         own_seed = seed + b"/%d" % life  # a peer's serial numbers start anew with each life
         fresh = initial[: learner.shared], None, 0
         state = fresh if kept is None else (kept.vector, kept.ages, kept.cycle)
@@ -101,32 +130,52 @@ def set_up(
 
     trace = Trace(lines)
     world = World(names, spawn, trainer, plan.links(), plan.physics, plan.changes, trace, listen)
-    return Stage(plan, world, shards, judge, trainer)
+    limit = scenario.learning.evaluate_peers
+    panel = draw_panel(scenario.mesh.peers, plan.groups, limit, seed)
+    return Stage(plan, world, shards, judge, trainer, panel)
 
 
-def run_stage(stage: Stage, progress: Callable[[Progress], None] | None = None) -> Result:
-    """Run a World to its end, measuring as its scenario says."""
+def run_stage(
+    stage: Stage,
+    progress: Callable[[Progress], None] | None = None,
+    so_far: Record | None = None,
+) -> Result:
+    """Run a World to its end, measuring as its scenario says.
+
+    SIGINT (Ctrl-C) or SIGTERM ends the run at its next look-up. The result then says that it is
+    not complete, and has the samples so far; a second one raises KeyboardInterrupt.
+
+    Args:
+        stage: its World may stand at any moment, and is left where the run ends.
+        progress: told how far the run has come.
+        so_far: what was found before that moment; grows. None for nothing.
+    """
     plan, world = stage.plan, stage.world
-    learning, end_us = plan.scenario.learning, plan.scenario.mesh.duration_us
-    begun = perf_counter()
-    samples: list[Sample] = []
+    record = Record() if so_far is None else so_far
+    every_us = plan.scenario.learning.evaluate_us or plan.scenario.mesh.duration_us
+    end_us = plan.scenario.mesh.duration_us
+    begun = perf_counter() - record.wall_s
+    longest_us = stride_us = max(1, end_us // LOOKS)
 
     def look() -> None:
+        record.wall_s = perf_counter() - begun
         if progress is not None:
-            up, wall_s = len(world.alive()), perf_counter() - begun
-            progress(Progress(world.now_us, end_us, up, world.tally.cycles, wall_s))
+            up = len(world.alive())
+            progress(Progress(world.now_us, end_us, up, world.tally.cycles, record.wall_s))
 
-    every_us = learning.evaluate_us or end_us
-    stride_us = max(1, end_us // LOOKS)
     look()
-    while world.now_us < end_us:
-        next_sample_us = min(end_us, (world.now_us // every_us + 1) * every_us)
-        world.run(min(next_sample_us, world.now_us + stride_us))
-        if world.now_us == next_sample_us:
-            limit = learning.evaluate_peers
-            samples.append(measure(world, stage.shards, stage.judge, plan.seed_bytes, limit))
-        look()
-    return _result(stage, tuple(samples), perf_counter() - begun)
+    with stopping() as asked:
+        while world.now_us < end_us and not asked():
+            next_sample_us = min(end_us, (world.now_us // every_us + 1) * every_us)
+            before_s = perf_counter()
+            world.run(min(next_sample_us, world.now_us + stride_us))
+            # Where a World stops to look changes nothing in it, so real time may decide.
+            slow = perf_counter() - before_s > PATIENCE_S
+            stride_us = max(1, stride_us // 2) if slow else min(longest_us, stride_us * 2)
+            if world.now_us == next_sample_us:
+                record.add(measure(world, stage.shards, stage.judge, stage.panel, plan.rules))
+            look()
+    return _result(stage, record)
 
 
 def simulate(
@@ -153,7 +202,7 @@ def simulate(
     return run_stage(set_up(plan, lines=trace_lines), progress)
 
 
-def _result(stage: Stage, samples: tuple[Sample, ...], wall_s: float) -> Result:
+def _result(stage: Stage, record: Record) -> Result:
     world, plan = stage.world, stage.plan
     tally, hosts = world.tally, world.hosts
     spec = replace(plan.scenario, mesh=replace(plan.scenario.mesh, seed=plan.seed))
@@ -163,19 +212,19 @@ def _result(stage: Stage, samples: tuple[Sample, ...], wall_s: float) -> Result:
         seed=plan.seed,
         spec=table(spec),
         versions=versions(),
-        samples=samples,
+        complete=world.now_us >= plan.scenario.mesh.duration_us,
+        reached_us=world.now_us,
+        families=stage.shards.families,
+        samples=tuple(record.samples),
+        judged=tuple(record.judged),
+        mesh=tuple(record.mesh),
         bytes_sent=tuple(host.bytes_sent for host in hosts),
         bytes_received=tuple(host.bytes_received for host in hosts),
         topics={topic.value: count for topic, count in topics},
-        frames={
-            "delivered": tally.delivered,
-            "dropped": tally.dropped,
-            "unreachable": tally.unreachable,
-            "shed": tally.shed,
-        },
+        frames=frames(tally),
         cycles=tally.cycles,
         trainings=tally.trainings,
         trace_hash=world.trace.digest,
         trace_events=world.trace.events,
-        wall_s=wall_s,
+        wall_s=record.wall_s,
     )

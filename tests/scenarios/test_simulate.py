@@ -121,12 +121,12 @@ def test_peers_learn_and_come_to_agree():
     mesh, loners = simulate(given), simulate(alone)
     first, last = mesh.samples[0], mesh.samples[-1]
     assert last.parts == 1
-    assert last.accuracy.mean > first.accuracy.mean + 0.1
-    assert last.accuracy.worst > 0.8
+    assert last.metrics["accuracy"].mean > first.metrics["accuracy"].mean + 0.1
+    assert last.metrics["accuracy"].worst > 0.8
     # What is left of the distance is one training step's; without exchange it only grows.
     assert last.consensus < 0.25 * loners.samples[-1].consensus
     assert loners.topics.get("merged", 0) == 0
-    assert mesh.samples[-1].accuracy.mean > loners.samples[-1].accuracy.mean
+    assert mesh.samples[-1].metrics["accuracy"].mean > loners.samples[-1].metrics["accuracy"].mean
 
 
 def test_without_training_consensus_shrinks_towards_nothing():
@@ -166,7 +166,10 @@ def test_a_crash_of_a_third_leaves_the_rest_learning(topology):
     grown = [machine.cycle - before[index] for index, machine in left]
     assert min(grown) >= 27
     assert world.tally.topics.total() > merged_before
-    assert result.samples[-1].accuracy.mean > result.samples[2].accuracy.mean - 0.02
+    assert (
+        result.samples[-1].metrics["accuracy"].mean
+        > result.samples[2].metrics["accuracy"].mean - 0.02
+    )
     gone = {host.contact.peer for host in world.hosts if host.machine is None}
     if topology == "sampling":
         known = [contact.peer for _, each in left for contact in each.view]
@@ -210,7 +213,10 @@ def test_slow_and_dead_neighbours_hold_nobody_up():
     result = run_stage(stage)
     healthy = [machine.cycle for index, machine in stage.world.alive() if index < 6]
     assert min(healthy) >= 35
-    assert result.samples[-1].accuracy.mean > result.samples[0].accuracy.mean + 0.1
+    assert (
+        result.samples[-1].metrics["accuracy"].mean
+        > result.samples[0].metrics["accuracy"].mean + 0.1
+    )
     for host in stage.world.hosts:
         assert all(len(waiting) <= 4 for waiting in host.outboxes.values())
 
@@ -228,7 +234,7 @@ def test_everybody_joins_over_a_span_and_bytes_add_up():
 def test_unlabelled_peers_get_no_training_but_the_models_of_others():
     given = scenario(data={"labelled": "0:12"}, learning={"rate": 0.2})
     result = simulate(given)
-    assert result.samples[-1].accuracy.worst > 0.7
+    assert result.samples[-1].metrics["accuracy"].worst > 0.7
 
 
 def test_result_and_trace_files_are_whole(tmp_path):
@@ -252,7 +258,9 @@ def test_result_and_trace_files_are_whole(tmp_path):
     assert "small, seed 7" in text
     assert "…" not in text
     assert result.trace_hash in text
-    assert sorted(entry.name for entry in out.iterdir()) == ["result.json", "trace.jsonl"]
+    assert sorted(entry.name for entry in out.iterdir()) == [
+        "mesh.jsonl", "peers.jsonl", "result.json", "trace.jsonl",
+    ]  # fmt: skip
 
 
 def test_json_output_is_the_result_alone(tmp_path):
