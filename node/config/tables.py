@@ -3,8 +3,9 @@
 A dataclass is a table, its fields are the keys. What a field may hold follows from its annotation:
 bool, int, float, str, Path (relative ones are taken from the file's folder), an Enum (by value), a
 Literal, another dataclass (a table), `tuple[T, ...]` (an array; of dataclasses: an array of
-tables), `dict[str, T]` (a table with free keys), and `T | None` for a key without a default. Extra
-meaning is given with `Annotated`: `Duration`, `Size`, `Share`, `Range`, `Check`, `Example`.
+tables), `dict[str, T]` (a table with free keys), Any (whatever TOML holds), and `T | None` for a
+key without a default. Extra meaning is given with `Annotated`: `Duration`, `Size`, `Share`,
+`Range`, `Check`, `Example`.
 
 A key is the field's name without its unit: `cycle_us: Duration` is written `cycle = "10 s"`.
 
@@ -206,6 +207,8 @@ def _convert(value: Any, hint: Any, where: Where) -> Any:
 
 
 def _plain(value: Any, base: Any, where: Where) -> Any:
+    if base is Any:  # whoever uses it checks it
+        return value
     origin, arguments = get_origin(base), get_args(base)
     if origin is tuple:
         return _array(value, arguments[0], where)

@@ -17,6 +17,7 @@ from scenarios.spec.data import Data
 from scenarios.spec.learning import Learning
 from scenarios.spec.links import Conditions
 from scenarios.spec.mesh import Mesh
+from scenarios.spec.sweep import Sweep
 from scenarios.spec.words import SEED_MAX, Text
 
 
@@ -30,6 +31,7 @@ class Scenario:
     links: Conditions = field(default_factory=Conditions)
     churn: Churn = field(default_factory=Churn)
     event: tuple[Happening, ...] = ()
+    sweep: Sweep = field(default_factory=dict)
     title: Text = ""
 
 

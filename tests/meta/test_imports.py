@@ -9,7 +9,9 @@ import pytest
 
 from tests.meta.sources import PACKAGES, ROOT, imported, modules, name_of, tree
 
-PICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+PICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal"}
+# What pickles files by another name. That joblib hands tasks to processes of its own is its affair.
+PICKLING_CALLS = {"torch.load", "torch.save", "joblib.load", "joblib.dump", "joblib.Memory"}
 
 
 def loaded_with_module(node: ast.AST) -> Iterator[str]:
@@ -29,10 +31,14 @@ def pickling(source: ast.AST) -> list[str]:
     """Where a syntax tree pickles or unpickles, knowingly or by way of numpy or torch."""
     found = []
     for node in ast.walk(source):
-        found += [name for name in imported(node) if name.split(".")[0] in PICKLING]
+        found += [
+            name
+            for name in imported(node)
+            if name.split(".")[0] in PICKLING or name in PICKLING_CALLS
+        ]
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            if called in {"torch.load", "torch.save"}:
+            if called in PICKLING_CALLS:
                 found.append(called)
             found += [
                 f"{called}(allow_pickle=...)"
@@ -79,6 +85,9 @@ def test_the_command_line_loads_other_rooms_only_inside_commands() -> None:
         ("import pickle", 1),
         ("def f():\n    from shelve import open", 2),
         ("torch.load(path)", 1),
+        ("from joblib import load", 1),
+        ("joblib.load(path)", 1),
+        ("from joblib import Parallel", 0),
         ("numpy.load(path, allow_pickle=True)", 1),
         ("numpy.load(path, allow_pickle=flag)", 1),
         ("numpy.load(path, allow_pickle=False)", 0),
