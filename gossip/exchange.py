@@ -8,19 +8,18 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import numpy as np
-
 from gossip import tokens
 from gossip.config import Exchange, PeerConfig
 from gossip.contacts import PeerId
-from gossip.merge import age_weighted, mean_with_arrived, midpoint
+from gossip.merge import Vector, age_weighted, mean_with_arrived, midpoint
 from gossip.model import LocalModel, Values
+from gossip.records import record
 
 ARRIVED_MAX = 64
 """Models that count in one cycle. Honest peers send s = log2 n of them, far fewer than 64."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Verdict:
     """What follows from an arrived model.
 
@@ -41,13 +40,18 @@ class Strategy(ABC):
     asks_for_answer: ClassVar[bool] = False
     """Whether a push asks the receiver for its model in return."""
 
+    flips: ClassVar[bool] = False
+    """Whether its decisions use their coins; else none is drawn."""
+
+    __slots__ = ("config", "model")
+
     def __init__(self, config: PeerConfig, model: LocalModel) -> None:
         self.config = config
         self.model = model
 
     @abstractmethod
     def on_cycle(self, coin: float) -> int:
-        """A cycle begins; pushes to make now. `coin` is uniform in [0, 1)."""
+        """A cycle begins; pushes to make now. `coin` is uniform in [0, 1) if `flips`."""
 
     @abstractmethod
     def on_trained(self) -> int:
@@ -73,6 +77,10 @@ class AgeWeighted(Strategy):
     pushes carry all of them by default, where the partitioned variant of the paper keeps one
     account for each. A model is news when it is at least as old, that is, as much trained, as ours.
     """
+
+    flips = True
+
+    __slots__ = ("_tokens",)
 
     def __init__(self, config: PeerConfig, model: LocalModel) -> None:
         super().__init__(config, model)
@@ -100,13 +108,30 @@ class AgeWeighted(Strategy):
         """Merge at once; spend tokens if it was news."""
         useful = False
         for index, (vector, claimed) in values.items():
-            age = self.model.cap(index, claimed)
-            useful = useful or age >= self.model.ages[index]
-            merged, _ = age_weighted(self.model.own(index), self.model.ages[index], vector, age)
+            own, age = self.model.age(index), self.model.cap(index, claimed)
+            useful = useful or age >= own
+            merged, _ = age_weighted(self.model.own(index), own, vector, age)
             self.model.merge(index, merged, age)
         pushes = tokens.reactive(self._tokens, self.config.token_cost, coin, useful=useful)
         self._tokens -= pushes
         return Verdict(merged=len(values), pushes=pushes)
+
+
+@dataclass(slots=True)
+class _Arrived:
+    """Sum of what arrived of one fragment in this cycle, how many, and the highest age."""
+
+    total: Vector
+    count: int
+    age: int
+
+    def add(self, vector: Vector, age: int) -> None:
+        if self.count == 1:
+            self.total = self.total + vector  # the first is not ours to change
+        else:
+            self.total += vector
+        self.count += 1
+        self.age = max(self.age, age)
 
 
 @final
@@ -117,24 +142,20 @@ class Epidemic(Strategy):
     and what arrived. Sums are kept, not models, so memory does not grow with the number of senders.
     """
 
+    __slots__ = ("_arrived", "_senders")
+
     def __init__(self, config: PeerConfig, model: LocalModel) -> None:
         super().__init__(config, model)
-        self._clear()
-
-    def _clear(self) -> None:
-        self._sum = np.zeros_like(self.model.vector)
-        self._count = np.zeros(len(self.model.slices), np.int64)
-        self._age = np.zeros(len(self.model.slices), np.int64)
+        self._arrived: dict[int, _Arrived] = {}
         self._senders: dict[PeerId, None] = {}
 
     def on_cycle(self, coin: float) -> int:
         """Close the cycle: take the mean with what arrived."""
-        for index, part in enumerate(self.model.slices):
-            if self._count[index]:
-                mean = mean_with_arrived(self.model.own(index), self._sum[part], self._count[index])
-                self.model.merge(index, mean, int(self._age[index]))
-        if self._senders:
-            self._clear()
+        for index, arrived in self._arrived.items():
+            mean = mean_with_arrived(self.model.own(index), arrived.total, arrived.count)
+            self.model.merge(index, mean, arrived.age)
+        self._arrived.clear()
+        self._senders.clear()
         return 0
 
     def on_trained(self) -> int:
@@ -154,9 +175,12 @@ class Epidemic(Strategy):
             return Verdict(shed=f"more than {ARRIVED_MAX} models in one cycle")
         self._senders[sender] = None
         for index, (vector, claimed) in values.items():
-            self._sum[self.model.slices[index]] += vector
-            self._count[index] += 1
-            self._age[index] = max(self._age[index], self.model.cap(index, claimed))
+            age = self.model.cap(index, claimed)
+            arrived = self._arrived.get(index)
+            if arrived is None:
+                self._arrived[index] = _Arrived(vector, 1, age)
+            else:
+                arrived.add(vector, age)
         return Verdict(merged=len(values))
 
 
@@ -169,6 +193,8 @@ class Pairwise(Strategy):
     """
 
     asks_for_answer = True
+
+    __slots__ = ("_asked",)
 
     def __init__(self, config: PeerConfig, model: LocalModel) -> None:
         super().__init__(config, model)

@@ -3,6 +3,7 @@
 Vectors are float32 `(..., dim)`, ages int64 `(...)`: leading axes, if any, are peers.
 """
 
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ Vector = NDArray[np.float32]
 Ages = NDArray[np.int64]
 
 
+@lru_cache(maxsize=64)  # one tuple for all the peers of a simulation
 def slices(dim: int, fragments: int) -> tuple[slice, ...]:
     """The fixed fragments of a vector of length `dim`; their lengths differ by 1 at most."""
     bounds = [dim * i // fragments for i in range(fragments + 1)]
@@ -41,6 +43,10 @@ def mean_with_arrived(own: Vector, arrived_sum: Vector, arrived: NDArray[np.int6
     Aggregation of epidemic learning (De Vos et al., "Epidemic Learning: Boosting Decentralized
     Learning with Randomized Communication", NeurIPS 2023).
     """
+    if isinstance(arrived, int):
+        total = own + arrived_sum
+        total *= np.float32(1.0 / (1.0 + arrived))
+        return total
     share = np.asarray(1.0 / (1.0 + np.asarray(arrived)), dtype=np.float32)
     return (own + arrived_sum) * share[..., None]
 

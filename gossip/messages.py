@@ -1,12 +1,11 @@
 """What peers say to each other. Bounds are checked by `gossip.codec` on the way in."""
 
-from dataclasses import dataclass
-
 from gossip.config import Encoding
 from gossip.contacts import Contact
+from gossip.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fragment:
     """One slice of a model, as it travels.
 
@@ -25,7 +24,7 @@ class Fragment:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Model:
     """Fragments of the sender's model. `answer` asks the receiver for its own in return."""
 
@@ -33,7 +32,7 @@ class Model:
     answer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """A view entry: a contact and the number of shuffles since it was known alive."""
 
@@ -41,7 +40,7 @@ class Entry:
     age: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shuffle:
     """Ask for view entries and offer some. `addresses` are the sender's own."""
 
@@ -49,7 +48,7 @@ class Shuffle:
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShuffleReply:
     """The answer to a shuffle."""
 
@@ -57,12 +56,12 @@ class ShuffleReply:
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Leave:
     """The sender is about to stop."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refuse:
     """The sender will not exchange with us, and why, in words for a person."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from gossip.codec import PARAMETER_MAX, pack, unpack
+from gossip.codec import PARAMETER_MAX, is_sound, pack, unpack
 from gossip.config import Encoding, PeerConfig
 from gossip.draws import Purpose, choose, generator
 from gossip.errors import RemoteError
@@ -13,10 +13,6 @@ from gossip.messages import Fragment, Model
 
 Values = dict[int, tuple[Vector, int]]
 """Decoded fragments by index: the values and the claimed age."""
-
-
-def _is_sound(vector: Vector) -> bool:
-    return bool((np.abs(vector) <= PARAMETER_MAX).all())  # NaN compares false
 
 
 class LocalModel:
@@ -31,38 +27,50 @@ class LocalModel:
         ages: int64 `(fragments,)`, copied; zeros for a model that absorbed nothing.
     """
 
+    __slots__ = ("_ages", "_config", "slices", "vector")
+
     def __init__(self, config: PeerConfig, vector: Vector, ages: Ages | None) -> None:
         self._config = config
         self.vector = np.array(vector, dtype=np.float32)
         self.slices = slices(len(self.vector), config.fragments)
-        self.ages = (
-            np.zeros(config.fragments, np.int64) if ages is None else np.array(ages, np.int64)
-        )
-        if self.ages.shape != (config.fragments,):
-            raise ValueError(
-                f"{config.fragments} fragments need as many ages, not {self.ages.shape}"
-            )
+        held = np.zeros(config.fragments, np.int64) if ages is None else np.asarray(ages, np.int64)
+        if held.shape != (config.fragments,):
+            raise ValueError(f"{config.fragments} fragments need as many ages, not {held.shape}")
+        # Python's integers: they are looked at one by one, which numpy's are slow at.
+        self._ages: list[int] = held.tolist()
         if self.vector.ndim != 1 or not len(self.vector):
             raise ValueError(f"a vector of shape {self.vector.shape} is not flat, or empty")
-        if self.ages.min() < 0:
+        if min(self._ages) < 0:
             raise ValueError("an age is negative")
-        if not _is_sound(self.vector):
+        if not is_sound(self.vector):
             raise ValueError(f"the vector holds a value not finite or beyond ±{PARAMETER_MAX:g}")
+
+    @property
+    def ages(self) -> Ages:
+        """Updates absorbed by each fragment, int64 `(fragments,)`; a copy."""
+        return np.array(self._ages, np.int64)
+
+    def age(self, index: int) -> int:
+        """Updates absorbed by one fragment."""
+        return self._ages[index]
 
     def add(self, delta: Vector, updates: int) -> bool:
         """Apply what training learnt; False, and nothing changes, if it diverged."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            trained = (self.vector + delta).astype(np.float32, copy=False)
-        if not _is_sound(trained):
+        # Twice the bound: from one end of what a value may be to the other.
+        if not is_sound(delta, 2 * PARAMETER_MAX):
+            return False
+        trained = (self.vector + delta).astype(np.float32, copy=False)
+        if not is_sound(trained):
             return False
         self.vector = trained
-        self.ages = np.minimum(self.ages + updates, np.maximum(self._config.age_max, self.ages))
+        highest = self._config.age_max
+        self._ages = [min(age + updates, max(highest, age)) for age in self._ages]
         return True
 
     def merge(self, index: int, values: Vector, age: int) -> None:
         """Replace one fragment by its merge with another's."""
         self.vector[self.slices[index]] = values
-        self.ages[index] = max(self.ages[index], age)
+        self._ages[index] = max(self._ages[index], age)
 
     def own(self, index: int) -> Vector:
         """One fragment of the vector, float32 `(n,)`; a view."""
@@ -70,9 +78,8 @@ class LocalModel:
 
     def cap(self, index: int, claimed: int) -> int:
         """The age that a sender's claim counts for."""
-        return capped_age(
-            claimed, int(self.ages[index]), self._config.age_lead_max, self._config.age_max
-        )
+        config = self._config
+        return capped_age(claimed, self._ages[index], config.age_lead_max, config.age_max)
 
     def draw_fragments(self, seed: bytes, me: str, serial: int, count: int) -> list[int]:
         """The indices of `count` fragments, drawn at random."""
@@ -88,7 +95,7 @@ class LocalModel:
         encoding = self._config.encoding
         rounds = encoding is Encoding.INT8
         rng = generator(seed, me, serial, Purpose.ROUNDING) if rounds else None
-        parts = [pack(self.own(i), i, int(self.ages[i]), encoding, rng) for i in indices]
+        parts = [pack(self.own(i), i, self._ages[i], encoding, rng) for i in indices]
         return Model(tuple(parts), answer)
 
     def read(self, fragments: tuple[Fragment, ...]) -> Values:
