@@ -5,7 +5,8 @@ HedgerowError
 │   ├── ConfigError     a setting, flag, or scenario key
 │   ├── SensorError     a log file or a sensor's stream
 │   ├── StateError      the state directory
-│   └── NetworkError    this machine's sockets: a port in use, an address that cannot be bound
+│   ├── NetworkError    this machine's sockets: a port in use, an address that cannot be bound
+│   └── ExpectationError  a scenario ran, and its results are not what it expects
 └── RemoteError         a peer broke the protocol; nothing here changed because of it
 """
 
@@ -32,6 +33,10 @@ class StateError(LocalError):
 
 class NetworkError(LocalError):
     """An address of this machine cannot be used."""
+
+
+class ExpectationError(LocalError):
+    """A run's results are not what its scenario expects. They have been written all the same."""
 
 
 class RemoteError(HedgerowError):

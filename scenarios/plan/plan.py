@@ -10,6 +10,7 @@ from scenarios.data.appearing import Appearance
 from scenarios.plan import mesh as planned
 from scenarios.plan.churn import changes
 from scenarios.plan.data import appearances
+from scenarios.plan.expect import expectations
 from scenarios.plan.links import rules
 from scenarios.plan.reader import Reader, seed_bytes
 from scenarios.spec.scenario import Scenario, check_seed
@@ -67,8 +68,9 @@ def make_plan(scenario: Scenario, seed: int | None = None, where: str = "scenari
 
     Raises:
         ConfigError: keys contradict each other, a selector or latency is malformed, a graph is
-            impossible, or an event lies outside the run or before the one above it. The message
-            names the file and the key. Or `seed` is out of range.
+            impossible, an expectation names what the run cannot have, or an event lies outside the
+            run or before the one above it. The message names the file and the key. Or `seed` is
+            out of range.
     """
     seed = scenario.mesh.seed if seed is None else check_seed(seed)
     reader = Reader(scenario, seed, where)
@@ -77,6 +79,7 @@ def make_plan(scenario: Scenario, seed: int | None = None, where: str = "scenari
     graph = planned.topology(reader)
     reader = replace(reader, groups=planned.named(reader, graph))
     planned.check_groups(reader)
+    expectations(scenario, where, sorted(reader.groups))
     physics = Physics(
         train_us=planned.train_us(reader),
         lost_after_us=mesh.lost_after_us,

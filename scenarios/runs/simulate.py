@@ -16,6 +16,7 @@ from scenarios.data.shards import Shards
 from scenarios.measures.judges import Judge, make_model
 from scenarios.measures.measure import Panel, draw_panel, frames, measure
 from scenarios.measures.samples import JudgedPeer, Measured, Sample, Snapshot
+from scenarios.plan.expect import expectations
 from scenarios.plan.plan import Plan, make_plan
 from scenarios.runs.results import Result, versions
 from scenarios.runs.stopping import stopping
@@ -110,12 +111,14 @@ def set_up(
         model: instead of the learner and judge that the scenario names.
 
     Raises:
-        ConfigError: there are more peers than rows.
+        ConfigError: there are more peers than rows, or an expectation is of a family of attacks
+            that the data do not have.
         SensorError: a bundled recording is damaged.
     """
     scenario, seed = plan.scenario, plan.seed_bytes
     names = peer_names(scenario.mesh.peers)
     shards, rows = load_data(plan, names)
+    expectations(scenario, plan.where, sorted(plan.groups), shards.families)
     learner, judge = make_model(scenario.learning, shards) if model is None else model
     initial = learner.initial(seed)
     trainer = Postponed(learner, rows, initial, postpone=postpone)

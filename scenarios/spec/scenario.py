@@ -3,17 +3,19 @@
 docs/simulation.md explains each key.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from gossip.errors import ConfigError
-from node.config.annotations import Quantity, keys_of, marks
+from node.config.annotations import Quantity, keys_of, mark_of
 from node.config.quantities import format_duration, format_size
 from node.config.tables import load
 from scenarios.spec.churn import Churn, Happening
 from scenarios.spec.data import Data
+from scenarios.spec.expect import Expect
 from scenarios.spec.learning import Learning
 from scenarios.spec.links import Conditions
 from scenarios.spec.mesh import Mesh
@@ -31,6 +33,7 @@ class Scenario:
     links: Conditions = field(default_factory=Conditions)
     churn: Churn = field(default_factory=Churn)
     event: tuple[Happening, ...] = ()
+    expect: Expect = field(default_factory=dict)
     sweep: Sweep = field(default_factory=dict)
     title: Text = ""
 
@@ -76,8 +79,15 @@ def _written(value: Any, hint: Any) -> Any:
         return value.value
     if isinstance(value, Path):
         return str(value)
-    if hint is not None and Quantity.DURATION in marks(hint):
-        return format_duration(value)
-    if hint is not None and Quantity.SIZE in marks(hint):
-        return format_size(value)
+    quantity = mark_of(hint, Quantity)
+    return value if quantity is None else _FORMS.get(quantity, _as_it_is)(value)
+
+
+def _as_it_is(value: Any) -> Any:
     return value
+
+
+_FORMS: dict[Quantity, Callable[[Any], Any]] = {
+    Quantity.DURATION: format_duration,
+    Quantity.SIZE: format_size,
+}
