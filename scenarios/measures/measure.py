@@ -22,8 +22,7 @@ from scenarios.measures.samples import (
     selector,
     spread,
 )
-from scenarios.world.hosts import Machine
-from scenarios.world.world import Tally, World
+from scenarios.measures.watched import Counts, Seen, Watched
 
 GROUP_PEERS = 10
 """Peers judged of each group where the budget allows: our choice, the fewest of which a worst
@@ -83,12 +82,12 @@ def draw_panel(
 
 
 def measure(
-    world: World, shards: Shards, judge: Judge, panel: Panel, rules: Sequence[Rule] = ()
+    world: Watched, shards: Shards, judge: Judge, panel: Panel, rules: Sequence[Rule] = ()
 ) -> Measured:
     """Measure the mesh as it is now; changes nothing.
 
     Args:
-        world: the World, stopped at some moment.
+        world: a mesh, stopped at some moment.
         shards: every peer's data.
         judge: fits the learner.
         panel: who is judged, of those that are up.
@@ -147,7 +146,7 @@ def spreads(judged: Sequence[Judgement], families: Sequence[str]) -> dict[str, S
     return found
 
 
-def frames(tally: Tally) -> dict[str, int]:
+def frames(tally: Counts) -> dict[str, int]:
     """What became of all frames so far."""
     return {
         "delivered": tally.delivered,
@@ -161,7 +160,7 @@ def _bytes(sent: NDArray[np.float64]) -> dict[str, Spread]:
     return {"bytes_per_peer": spread(sent, bad_is_high=True)}
 
 
-def consensus_distance(machines: Sequence[Machine]) -> float:
+def consensus_distance(machines: Sequence[Seen]) -> float:
     """See `Sample.consensus`; two passes, so that the vectors are never stacked."""
     if not machines:
         return float("nan")
@@ -201,7 +200,7 @@ def histogram(values: Iterable[int]) -> dict[int, int]:
     return dict(sorted(Counter(values).items()))
 
 
-def in_degrees(world: World, alive: Mapping[int, Machine]) -> dict[int, int]:
+def in_degrees(world: Watched, alive: Mapping[int, Seen]) -> dict[int, int]:
     """See `Sample.in_degrees`. A partition changes nothing about who is known."""
     known = {host.contact.peer: 0 for host in world.hosts if host.index in alive}
     for machine in alive.values():
@@ -211,7 +210,7 @@ def in_degrees(world: World, alive: Mapping[int, Machine]) -> dict[int, int]:
     return histogram(known.values())
 
 
-def snapshot(world: World, edges: Mapping[int, Sequence[int]], rules: Sequence[Rule]) -> Snapshot:
+def snapshot(world: Watched, edges: Mapping[int, Sequence[int]], rules: Sequence[Rule]) -> Snapshot:
     """See `Snapshot`."""
     peers = len(world.hosts)
     split = [
