@@ -27,14 +27,16 @@ from gossip.membership import Membership
 from gossip.merge import Ages, Vector
 from gossip.messages import Leave, Message, Model, Refuse, Shuffle, ShuffleReply
 from gossip.model import LocalModel
+from gossip.neighbours import FixedNeighbours
 
 FAREWELLS_MAX = 16
 STRANGERS_MAX = 256
 """Senders counted in one cycle, and refused peers kept in mind; the oldest are forgotten first."""
 
 REFUSED_CYCLES = 30
-DOWN_CYCLES = 3
-"""Cycles for which a refused peer is ignored, and a lost neighbour of a fixed topology spared."""
+"""Cycles for which a refused peer is ignored."""
+
+_JITTER_INDEX = {timer: index for index, timer in enumerate(Timer)}
 
 
 class Peer:
@@ -72,14 +74,12 @@ class Peer:
         self._membership = Membership(config, me, seed, cycle << 20)
         self._cycle = cycle
         self._frame_bytes_max = frame_bytes_max(len(self._model.vector))
-        self._fixed: tuple[Contact, ...] | None = None
-        self._turns: tuple[tuple[PeerId, ...], ...] = ()
+        self._fixed: FixedNeighbours | None = None
         self._joining = 0
         self._training: int | None = None
         self._armed: dict[Timer, int] = {}
         self._pushes_from: dict[PeerId, int] = {}
         self._refused: dict[PeerId, int] = {}
-        self._down: dict[PeerId, int] = {}
         self._state = "new"
         self._out: list[Action] = []
 
@@ -105,7 +105,7 @@ class Peer:
         """Peers we may send to now: the view, or the fixed neighbours that are not down."""
         if self._fixed is None:
             return self._membership.view.contacts()
-        return tuple(c for c in self._fixed if c.peer not in self._down)
+        return self._fixed.up()
 
     @property
     def remembered(self) -> tuple[Contact, ...]:
@@ -127,20 +127,20 @@ class Peer:
         if isinstance(event, Start) != (self._state == "new"):
             raise ValueError("Start must be the first event, and come once")
         self._out = []
-        match event:
-            case Start():
-                self._on_start(event, now_us)
-            case TimerFired(timer):
-                self._on_timer(timer, now_us)
-            case Received(sender, frame):
-                self._on_frame(sender, frame)
+        match event:  # the most frequent first
+            case Received():
+                self._on_frame(event.sender, event.frame)
+            case TimerFired():
+                self._on_timer(event.timer, now_us)
             case Trained():
                 self._on_trained(event)
             case PeerLost(peer, reason):
                 self._lose(peer, Topic.PEER_LOST, reason)
+            case Start():
+                self._on_start(event, now_us)
             case Stop():
                 self._on_stop()
-        if self._state == "running":
+        if self._fixed is None and self._state == "running":
             self._keep_joining(now_us)
         return self._out
 
@@ -150,8 +150,7 @@ class Peer:
         self._state = "running"
         if event.neighbours is not None:
             others = {c.peer: c for c in event.neighbours if c.peer != self.me.peer}
-            self._fixed = tuple(others.values())
-            self._turns = event.turns
+            self._fixed = FixedNeighbours(tuple(others.values()), event.turns)
         self._arm(Timer.CYCLE, now_us, self._period(Timer.CYCLE))
         if self._fixed is None:
             self._membership.remember(event.bootstrap, event.remembered)
@@ -179,8 +178,8 @@ class Peer:
         self._out.append(SetTimer(timer, from_us + after_us))
 
     def _period(self, timer: Timer) -> int:
-        index = list(Timer).index(timer)
-        coin = fraction(self._seed, self.me.peer, self._tick(), Purpose.JITTER, index)
+        serial, index = self._tick(), _JITTER_INDEX[timer]
+        coin = fraction(self._seed, self.me.peer, serial, Purpose.JITTER, index)
         return int(self._config.cycle_us * (1 + self._config.jitter * (2 * coin - 1)))
 
     def _tick(self) -> int:
@@ -189,7 +188,7 @@ class Peer:
 
     def _keep_joining(self, now_us: int) -> None:
         """While nobody is known, ask again and again, at growing intervals, for ever."""
-        if self._fixed is not None or Timer.JOIN in self._armed:
+        if Timer.JOIN in self._armed:
             return
         if len(self._membership.view):
             self._joining = 0
@@ -217,10 +216,11 @@ class Peer:
     def _begin_cycle(self) -> None:
         self._cycle += 1
         self._pushes_from.clear()
-        self._refused = {p: until for p, until in self._refused.items() if until > self._cycle}
-        self._down = {p: until for p, until in self._down.items() if until > self._cycle}
-        coin = fraction(self._seed, self.me.peer, self._cycle, Purpose.TOKEN)
-        self._push(self._strategy.on_cycle(coin))
+        if self._refused:
+            self._refused = {p: until for p, until in self._refused.items() if until > self._cycle}
+        if self._fixed is not None:
+            self._fixed.begin_cycle(self._cycle)
+        self._push(self._strategy.on_cycle(self._coin(self._cycle, Purpose.TOKEN)))
         if self._training is None:
             self._training = self._cycle
             self._out.append(Train(self._cycle, self._model.vector.copy()))
@@ -257,11 +257,11 @@ class Peer:
     def _neighbours(self, count: int, serial: int) -> list[Contact]:
         if self._fixed is None:
             return self._membership.neighbours(count, serial, self._refused)
-        able = [c for c in self.view if c.peer not in self._refused]
-        if self._turns:
-            turn = self._turns[self._cycle % len(self._turns)]
-            able = [c for c in able if c.peer in turn]
+        able = self._fixed.able(self._cycle, self._refused)
         return choose(able, count, self._seed, self.me.peer, serial, Purpose.NEIGHBOUR)
+
+    def _coin(self, serial: int, purpose: Purpose) -> float:
+        return fraction(self._seed, self.me.peer, serial, purpose) if self._strategy.flips else 0.0
 
     def _own_model(self, serial: int, indices: Iterable[int], *, answer: bool) -> Model:
         return self._model.message(self._seed, self.me.peer, serial, indices, answer=answer)
@@ -272,7 +272,7 @@ class Peer:
         try:
             message = decode(frame, self._digest, self._frame_bytes_max)
             self._on_message(sender, message)
-            if not isinstance(message, Refuse):
+            if self._refused and not isinstance(message, Refuse):
                 self._refused.pop(sender, None)
         except MismatchError as error:
             self._refuse(sender, str(error))
@@ -282,13 +282,13 @@ class Peer:
 
     def _on_message(self, sender: PeerId, message: Message) -> None:
         match message:
+            case Model():
+                self._on_model(sender, message)
             case Refuse(reason):
                 self._report(Topic.REFUSED_BY, sender, reason)
                 self._refuse(sender, "it refused us")
             case Leave():
                 self._lose(sender, Topic.PEER_LEFT, "said good-bye")
-            case Model():
-                self._on_model(sender, message)
             case Shuffle() | ShuffleReply() if self._fixed is not None:
                 self._report(Topic.SHED, sender, "a shuffle in a fixed topology")
             case Shuffle():
@@ -318,7 +318,7 @@ class Peer:
         # the same two vectors, and a question must not be answered with much more than it brought.
         answers = message.answer and self._strategy.asks_for_answer
         own = self._own_model(serial, values, answer=False) if answers else None
-        coin = fraction(self._seed, self.me.peer, serial, Purpose.REACTIVE)
+        coin = self._coin(serial, Purpose.REACTIVE)
         verdict = self._strategy.on_model(sender, values, coin, wants_answer=message.answer)
         if verdict.shed:
             self._report(Topic.SHED, sender, verdict.shed)
@@ -347,9 +347,7 @@ class Peer:
 
     def _lose(self, peer: PeerId, topic: Topic, reason: str) -> None:
         if self._fixed is not None:
-            known = any(c.peer == peer for c in self._fixed) and peer not in self._down
-            if known:
-                self._down[peer] = self._cycle + DOWN_CYCLES
+            known = self._fixed.lose(peer, self._cycle)
         else:
             known = self._membership.lose(peer)
         if known:

@@ -12,7 +12,8 @@ from gossip.contacts import PeerId
 from gossip.events import PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
 from gossip.fingerprint import Fingerprint
 from gossip.messages import Leave, Model, Refuse, Shuffle
-from gossip.peer import DOWN_CYCLES, REFUSED_CYCLES, STRANGERS_MAX
+from gossip.neighbours import DOWN_CYCLES
+from gossip.peer import REFUSED_CYCLES, STRANGERS_MAX
 from tests.unit.meshes import FINGERPRINT, Mesh, contact, make_peer, peer_id
 
 DIGEST = FINGERPRINT.digest
