@@ -3,7 +3,7 @@
 Rows are kept unscaled, so that a scaler may change under them. Nothing here leaves the gateway.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import blake2b
@@ -181,7 +181,7 @@ class Samples:
         """Attack families with at least one row to train on, ascending."""
         return tuple(f for f in range(1, self.config.families) if len(self.family(f)))
 
-    def batches(self, cycle: int, scaler: Scaler) -> Batches | None:
+    def batches(self, cycle: int, scaler: Scaler, without: Collection[int] = ()) -> Batches | None:
         """A cycle's training rows for this one peer; None where there is no benign row yet.
 
         In each step a share `attacks` of the rows is labelled attacks; the others are trusted rows
@@ -191,30 +191,38 @@ class Samples:
         attack; so, 0.8 %, and attacks are named as often (recordings, see `SampleConfig`).
 
         The same seed, peer, cycle and rows give the same batches.
+
+        Args:
+            cycle: the peer's.
+            scaler: of the rows.
+            without: attack families to leave out this time.
         """
         config = self.config
+        families = [family for family in self.labelled if family not in without]
         benign = np.concatenate([self.rows(Role.TRAIN), self.family(BENIGN)])
         if not len(benign):
             return None
         rng = generator(self._seed, self._peer, cycle, Purpose.ROWS)
-        attacks = round(config.rows * config.attacks) if self.labelled else 0
+        attacks = round(config.rows * config.attacks) if families else 0
         x = np.empty((1, config.steps, config.rows, config.features), np.float32)
         y = np.full((1, config.steps, config.rows), BENIGN, np.int64)
         picked = rng.integers(len(benign), size=(config.steps, config.rows - attacks))
         x[0, :, attacks:] = benign[picked]
-        y[0, :, :attacks] = self._draw_families(rng, (config.steps, attacks))
-        for family in self.labelled if attacks else ():
+        y[0, :, :attacks] = self._draw_families(rng, families, (config.steps, attacks))
+        for family in families if attacks else ():
             rows, places = self.family(family), y[0] == family
             x[0][places] = rows[rng.integers(len(rows), size=int(places.sum()))]
         known = np.ones((1, config.families), np.bool_)
         return Batches(scaler(x), y, known)
 
-    def _draw_families(self, rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.int64]:
+    def _draw_families(
+        self, rng: np.random.Generator, families: Sequence[int], size: tuple[int, int]
+    ) -> NDArray[np.int64]:
         if not size[1]:
             return np.zeros(size, np.int64)
-        seen = [self._pools[_pool(family, Role.TRAIN)].seen for family in self.labelled]
+        seen = [self._pools[_pool(family, Role.TRAIN)].seen for family in families]
         weight = np.array(seen, np.float64) ** self.config.balance
-        return rng.choice(np.array(self.labelled), size=size, p=weight / weight.sum())
+        return rng.choice(np.array(families), size=size, p=weight / weight.sum())
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Arrays for the store, named `pool.array`."""

@@ -5,7 +5,7 @@ where there are more gateways than devices, a device's flows are dealt out in tu
 features, a scaler and roles of its own, made by the code that a node uses.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,14 @@ from gossip.learning.learner import BENIGN, Batches
 from gossip.learning.samples import Role, SampleConfig, Samples
 from gossip.learning.scaling import ROWS_MIN, Scaler
 from node.sensors.reading import Kind, read
+from scenarios.data.appearing import Appearance, late_last, visible
+from scenarios.data.duplicates import repeated
+from scenarios.data.flowed import FlowLog, flows_table
 from scenarios.data.shards import Floats, Labels, Shard, Shards
+from scenarios.data.table import Table
 from scenarios.plan.plan import Plan
 from scenarios.recordings import FAMILY_OF, SITES, attack_windows, path, truth
+from scenarios.spec.data import Duplicates
 
 DEVICES = 4
 """Devices at each site; an attack's further victims are counted among them in turn."""
@@ -32,29 +37,35 @@ class SampleRows:
     Args:
         samples: by peer.
         scalers: by peer.
+        late: attack family to the simulated microseconds from which on it is trained on.
     """
 
     samples: tuple[Samples, ...]
     scalers: tuple[Scaler, ...]
+    late: Mapping[int, int]
 
     def trainable(self, peer: int) -> bool:
         """See `Rows`. Every gateway has benign rows."""
         return len(self.samples[peer].rows(Role.TRAIN)) > 0
 
     def batches(
-        self, peers: Sequence[int], cycles: Sequence[int], _times_us: Sequence[int]
+        self, peers: Sequence[int], cycles: Sequence[int], times_us: Sequence[int]
     ) -> Batches:
         """See `Rows`."""
         drawn = [
             own
-            for peer, cycle in zip(peers, cycles, strict=True)
-            if (own := self.samples[peer].batches(cycle, self.scalers[peer])) is not None
+            for peer, cycle, now_us in zip(peers, cycles, times_us, strict=True)
+            if (own := self._drawn(peer, cycle, now_us)) is not None
         ]
         return Batches(
             np.concatenate([own.x for own in drawn]),
             np.concatenate([own.y for own in drawn]),
             np.concatenate([own.known for own in drawn]),
         )
+
+    def _drawn(self, peer: int, cycle: int, now_us: int) -> Batches | None:
+        hidden = [family for family, start_us in self.late.items() if now_us < start_us]
+        return self.samples[peer].batches(cycle, self.scalers[peer], hidden)
 
 
 def load_recordings(plan: Plan, names: Sequence[str]) -> tuple[Shards, SampleRows]:
@@ -73,21 +84,63 @@ def load_recordings(plan: Plan, names: Sequence[str]) -> tuple[Shards, SampleRow
         ConfigError: there are more gateways than the recordings have rows for.
         SensorError: a recording is damaged.
     """
-    samples: list[Samples] = []
-    scalers: list[Scaler] = []
-    shards: list[Shard] = []
-    sites = [_site(plan, names, number) for number in range(min(len(SITES), len(names)))]
-    for peer in range(len(names)):
-        site = sites[peer % len(SITES)]
-        own = site.samples[peer // len(SITES)]
-        scaler = _scaler(plan, own, peer)
-        samples.append(own)
-        scalers.append(scaler)
-        shards.append(_shard(own, scaler, *site.attacks))
+    late = {FAMILIES.index(each.family): each for each in plan.appear}
+    sites = [_site(plan, names, late, n) for n in range(min(len(SITES), len(names)))]
+    at_us = {family: each.at_us for family, each in late.items()}
+    samples = tuple(_of_peer(sites, peer).samples[peer // len(SITES)] for peer in range(len(names)))
+    for family, each in late.items():
+        if not any(len(samples[peer].family(family)) for peer in each.peers):
+            raise ConfigError(
+                f"{plan.where}: {each.key}.peers: none of them has rows of {each.family!r} with "
+                f"labels; name others, see data.labelled and the recordings' README"
+            )
+    scalers = tuple(_scaler(plan, own, peer) for peer, own in enumerate(samples))
+    trained = [_trained(own, at_us) for own in samples]
+    held = _Held(samples, [site.attacks for site in sites])
+    removed = 0
+    if plan.scenario.data.duplicates is Duplicates.REMOVE:
+        removed = held.remove(
+            np.concatenate([x for x, _ in trained]), np.concatenate([y for _, y in trained])
+        )
+    shards = tuple(held.shard(peer, scaler, *trained[peer]) for peer, scaler in enumerate(scalers))
+    told = [y for _, y in trained]
+    seen = visible(told, told, len(FAMILIES), at_us)
+    seen.known[:] = True  # as `Samples.batches` says it
     return (
-        Shards(schema_fingerprint(), len(SCHEMA), FAMILIES, tuple(shards)),
-        SampleRows(tuple(samples), tuple(scalers)),
+        Shards(schema_fingerprint(), len(SCHEMA), FAMILIES, shards, visible=seen, removed=removed),
+        SampleRows(samples, scalers, at_us),
     )
+
+
+def recorded_table() -> Table:
+    """The recordings as one table, for dealing them out by something else than site and device.
+
+    Raises:
+        SensorError: a recording is damaged.
+    """
+    return flows_table(
+        FlowLog(site, _true(f"{site}{kind}", site)) for site in SITES for kind in ("-benign", "")
+    )
+
+
+def _true(name: str, site: str) -> Iterator[tuple[Flow, int | None]]:
+    """Each flow of a recording with its true family; None where it is to be left out."""
+    windows = attack_windows()
+    for flow in read(path(f"{name}.eve.json.xz"), Kind.SURICATA):
+        label = truth(flow, site, windows)
+        yield flow, None if label is None else FAMILIES.index(FAMILY_OF[label])
+
+
+def _of_peer(sites: "Sequence[_Site]", peer: int) -> "_Site":
+    return sites[peer % len(SITES)]
+
+
+def _trained(own: Samples, at_us: Mapping[int, int]) -> tuple[Floats, Labels]:
+    """A gateway's rows to train on, unscaled, with their families; late ones last."""
+    parts = [own.rows(Role.TRAIN), *(own.family(family) for family in own.labelled)]
+    families = np.repeat([BENIGN, *own.labelled], [len(part) for part in parts])
+    order = late_last(families, at_us)
+    return np.concatenate(parts)[order], families[order]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +151,43 @@ class _Site:
     attacks: tuple[Floats, Labels]
 
 
-def _site(plan: Plan, names: Sequence[str], number: int) -> _Site:
+class _Held:
+    """Rows that no gateway trains on, unscaled: by gateway, and attacks by site."""
+
+    def __init__(
+        self, samples: Sequence[Samples], attacks: Sequence[tuple[Floats, Labels]]
+    ) -> None:
+        self._benign = [own.rows(Role.HOLDOUT) for own in samples]
+        self._calibrate = [own.rows(Role.CALIBRATE) for own in samples]
+        self._attacks = list(attacks)
+
+    def remove(self, train_x: Floats, train_y: Labels) -> int:
+        """Leave out what is trained on anywhere; how many rows these were."""
+        removed = 0
+        for piles in (self._benign, self._calibrate):
+            for peer, rows in enumerate(piles):
+                twins = repeated(train_x, train_y, rows, np.zeros(len(rows), np.int64))
+                piles[peer] = rows[~twins]
+                removed += int(twins.sum())
+        for site, (rows, families) in enumerate(self._attacks):
+            twins = repeated(train_x, train_y, rows, families)
+            self._attacks[site] = rows[~twins], families[~twins]
+            removed += int(twins.sum())
+        return removed
+
+    def shard(self, peer: int, scaler: Scaler, train_x: Floats, train_y: Labels) -> Shard:
+        benign = self._benign[peer]
+        attacks, families = self._attacks[peer % len(SITES)]
+        return Shard(
+            scaler(train_x),
+            train_y,
+            scaler(self._calibrate[peer]),
+            scaler(np.concatenate([benign, attacks])),
+            np.concatenate([np.full(len(benign), BENIGN, np.int64), families]),
+        )
+
+
+def _site(plan: Plan, names: Sequence[str], late: Mapping[int, Appearance], number: int) -> _Site:
     data, learning = plan.scenario.data, plan.scenario.learning
     peers = range(number, len(names), len(SITES))
     config = SampleConfig(
@@ -123,7 +212,8 @@ def _site(plan: Plan, names: Sequence[str], number: int) -> _Site:
             if family == BENIGN:
                 own.add(f"{name} {flow.uid}", row)
             elif own.role(flow.uid) is not Role.HOLDOUT:
-                if plan.labelled[peers[owner]]:
+                peer = peers[owner]
+                if plan.labelled[peer] and (family not in late or peer in late[family].peers):
                     own.add(flow.uid, row, family)
             elif room[family]:
                 room[family] -= 1
@@ -135,14 +225,11 @@ def _site(plan: Plan, names: Sequence[str], number: int) -> _Site:
 
 def _dealt(name: str, site: str, gateways: int) -> Iterator[tuple[Flow, int, int]]:
     """Each flow of a recording with its true family and its gateway at the site."""
-    windows = attack_windows()
     devices: dict[str, int] = {}
     turns: dict[str, int] = {}
-    for flow in read(path(f"{name}.eve.json.xz"), Kind.SURICATA):
-        label = truth(flow, site, windows)
-        if label is None:
+    for flow, family in _true(name, site):
+        if family is None:
             continue
-        family = FAMILIES.index(FAMILY_OF[label])
         device = flow.orig_h if family == BENIGN else flow.resp_h
         number = devices.setdefault(device, len(devices)) % DEVICES
         turn = turns[device] = turns.get(device, -1) + 1
@@ -160,15 +247,3 @@ def _scaler(plan: Plan, own: Samples, peer: int) -> Scaler:
             f"more rows"
         )
     return Scaler.fit(rows)
-
-
-def _shard(own: Samples, scaler: Scaler, attacks: Floats, families: Labels) -> Shard:
-    benign = own.rows(Role.HOLDOUT)
-    trained = own.rows(Role.TRAIN)
-    return Shard(
-        scaler(trained),
-        np.full(len(trained), BENIGN, np.int64),
-        scaler(own.rows(Role.CALIBRATE)),
-        scaler(np.concatenate([benign, attacks])),
-        np.concatenate([np.full(len(benign), BENIGN, np.int64), families]),
-    )

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from gossip.flows import FAMILIES
 from gossip.learning.scaling import ROWS_MIN
 from scenarios.data.appearing import Appearance, check_family
 from scenarios.data.gaussian import families as gaussian_families
@@ -42,6 +43,13 @@ def groups(reader: Reader) -> dict[str, str]:
     }
 
 
+def known_families(data: Data) -> tuple[str, ...]:
+    """Families of a source, benign first; none where only its files say them."""
+    if data.source is Source.GAUSSIAN:
+        return gaussian_families(data.classes)
+    return FAMILIES if data.source is Source.RECORDINGS else ()
+
+
 def appearances(reader: Reader) -> tuple[Appearance, ...]:
     """Who trains on which attack from when on, in the order of the file.
 
@@ -58,8 +66,8 @@ def appearances(reader: Reader) -> tuple[Appearance, ...]:
             raise reader.wrong(f"{key}.at", "lies after the end; see mesh.duration")
         if any(before.family == each.family for before in found):
             raise reader.wrong(f"{key}.family", f"{each.family!r} appears already; name it once")
-        if data.source is Source.GAUSSIAN:
-            families = gaussian_families(data.classes)
+        families = known_families(data)
+        if families:
             reader.at(f"{key}.family", partial(check_family, each.family, families))
         peers = reader.select(each.peers, f"{key}.peers")
         if not peers:

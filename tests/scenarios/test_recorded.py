@@ -41,8 +41,8 @@ def test_gateways_learn_attacks_from_those_that_have_labels():
     result = run_stage(stage)
     last = result.samples[-1]
     assert (last.up, last.judged, last.calibrated) == (6, 6, 6)
-    assert last.detection.mean > 0.7
-    assert last.false_alarms.mean < 0.05
+    assert last.metrics["detection"].mean > 0.7
+    assert last.metrics["false_alarms"].mean < 0.05
     assert result.topics["trained"] > 100
 
 
