@@ -1,6 +1,5 @@
 """What the World assumes of simulated nodes, and what it keeps for each of them."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -124,7 +123,7 @@ class Host:
     job: Job | None = None
     local: NDArray[np.float32] | None = None
     momentum: NDArray[np.float32] | None = None
-    outboxes: dict[int, deque[bytes]] = field(default_factory=dict)
+    outboxes: dict[int, list[bytes]] = field(default_factory=dict)
     frames: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0

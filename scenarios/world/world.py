@@ -5,7 +5,7 @@ microseconds; nothing here reads a clock, iterates a set, or draws except throug
 """
 
 import heapq
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Topic, Train
 from gossip.contacts import Contact, PeerId
 from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired
+from gossip.records import record
 from scenarios.conditions.churn import Change, Deed
 from scenarios.conditions.links import Crossing, Delivered, Fate, Links
 from scenarios.world.hosts import Host, Kept, Machine, Physics, Spawn, State
@@ -34,7 +35,10 @@ class _Due(IntEnum):
     CHANGE = 4
 
 
-@dataclass(frozen=True, slots=True)
+_FIRED = {timer: TimerFired(timer) for timer in Timer}
+
+
+@record
 class Transfer:
     """A frame on its way."""
 
@@ -155,12 +159,16 @@ class World:
             self._carry_out(host, action)
 
     def _carry_out(self, host: Host, action: Action) -> None:
-        match action:
+        match action:  # the most frequent first
+            case Report():
+                self.tally.topics[action.topic] += 1
+                if self._listen is not None:
+                    self._listen(self.now_us, host.index, action)
             case Send():
                 self._send(host, action)
-            case SetTimer(timer, at_us):
+            case SetTimer():
                 # Setting a timer anew replaces it: only the last one on the heap will count.
-                due_us = max(at_us, self.now_us)
+                timer, due_us = action.timer, max(action.at_us, self.now_us)
                 host.armed[timer] = self._push(due_us, _Due.TIMER, (host, timer))
             case Train(cycle, vector):
                 host.job = Job(host.index, cycle, self.now_us, vector, host.local, host.momentum)
@@ -171,10 +179,6 @@ class World:
                 waiting = host.outboxes.get(self._index.get(peer, -1))
                 if waiting is not None:
                     waiting.clear()
-            case Report():
-                self.tally.topics[action.topic] += 1
-                if self._listen is not None:
-                    self._listen(self.now_us, host.index, action)
 
     def _fire(self, host: Host, timer: Timer, sequence: int) -> None:
         if host.armed.get(timer) != sequence:
@@ -182,7 +186,7 @@ class World:
         del host.armed[timer]
         if timer is Timer.CYCLE:
             self.tally.cycles += 1
-        self._deliver(host, TimerFired(timer))
+        self._deliver(host, _FIRED[timer])
 
     def _complete(self, host: Host, job: Job) -> None:
         if host.job is not job:
@@ -204,12 +208,12 @@ class World:
         if waiting is not None:
             waiting.append(send.frame)
             if len(waiting) > self._physics.queue_frames:
-                waiting.popleft()
+                del waiting[0]
                 self.tally.shed += 1
         elif len(host.outboxes) >= self._physics.outboxes:
             self.tally.shed += 1
         else:
-            host.outboxes[receiver] = deque()
+            host.outboxes[receiver] = []
             self._transmit(host, receiver, send.frame)
 
     def _transmit(self, host: Host, receiver: int, frame: bytes) -> None:
@@ -235,7 +239,7 @@ class World:
         if waiting is None:
             return
         if waiting:
-            self._transmit(host, receiver, waiting.popleft())
+            self._transmit(host, receiver, waiting.pop(0))
         else:
             del host.outboxes[receiver]
 
