@@ -4,17 +4,14 @@ A rule looks at one crossing and either gives a verdict or lets the next rule de
 come first, then the rules of the scenario in the order of the file, then plain delivery.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from statistics import NormalDist
 from typing import Protocol
 
 from gossip.draws import Purpose, fraction
+from scenarios.conditions.latency import Delay
 
-_STANDARD_NORMAL = NormalDist()
-_SMALLEST = 2.0**-54  # half a step of `fraction`, so that a draw of 0 has a finite quantile
 _DRAWS_PER_RULE = 2
 
 
@@ -52,33 +49,6 @@ class Fate(Enum):
 
 
 Verdict = Delivered | Fate
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """A distribution of one-way delay: constant, uniform or log-normal.
-
-    Args:
-        low_us: the constant, the lower end, or the log-normal's median.
-        high_us: the upper end; equal to `low_us` unless uniform.
-        sigma: standard deviation of the delay's natural logarithm; 0 unless log-normal.
-    """
-
-    low_us: int
-    high_us: int
-    sigma: float = 0.0
-
-    @property
-    def constant(self) -> bool:
-        """No draw is needed."""
-        return self.sigma == 0.0 and self.low_us == self.high_us
-
-    def quantile_us(self, share: float) -> int:
-        """The delay below which `share` (in [0, 1)) of all delays lie."""
-        if self.sigma:
-            normal = _STANDARD_NORMAL.inv_cdf(max(share, _SMALLEST))
-            return round(self.low_us * math.exp(self.sigma * normal))
-        return self.low_us + int(share * (self.high_us - self.low_us + 1))
 
 
 class Shared(Enum):
@@ -121,6 +91,7 @@ class Condition:
         bits_per_s: bandwidth; 0 is unlimited. Needs a latency.
         queue_bytes: bytes that may wait for the bandwidth; a frame that finds more is dropped.
         shared: who shares the bandwidth.
+        both: frames from a receiver to a sender are matched as well.
     """
 
     senders: bytes
@@ -128,15 +99,19 @@ class Condition:
     start_us: int
     end_us: int
     drop: float
-    latency: Latency | None
+    latency: Delay | None
     bits_per_s: int
     queue_bytes: int
     shared: Shared
+    both: bool = False
     _busy_until_us: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def verdict(self, crossing: Crossing, seed: bytes, index: int) -> Verdict | None:
         """See `Rule`."""
-        if not self.senders[crossing.sender] or not self.receivers[crossing.receiver]:
+        one, other = crossing.sender, crossing.receiver
+        if not (self.senders[one] and self.receivers[other]) and not (
+            self.both and self.senders[other] and self.receivers[one]
+        ):
             return None
         if not self.start_us <= crossing.now_us < self.end_us:
             return None
@@ -147,9 +122,8 @@ class Condition:
         wait_us = self._wait_us(crossing) if self.bits_per_s else 0
         if wait_us is None:
             return Fate.DROPPED
-        latency = self.latency
-        share = 0.0 if latency.constant else _draw(crossing, seed, index, 1)
-        return Delivered(wait_us + latency.quantile_us(share))
+        share = 0.0 if self.latency.constant else _draw(crossing, seed, index, 1)
+        return Delivered(wait_us + self.latency.after_us(one, other, share))
 
     def severs(self, _now_us: int, _sender: int, _receiver: int) -> bool:
         """See `Rule`. A condition may lose a frame, but never tells its sender."""
@@ -205,9 +179,10 @@ class Links:
         seed: of the scenario.
     """
 
-    def __init__(self, rules: Sequence[Rule], otherwise: Latency, seed: bytes) -> None:
+    def __init__(self, rules: Sequence[Rule], otherwise: Delay, seed: bytes) -> None:
         self._rules = tuple(rules)
         self._otherwise = otherwise
+        self._drawn = not otherwise.constant
         self._seed = seed
 
     def decide(self, crossing: Crossing) -> Verdict:
@@ -216,9 +191,8 @@ class Links:
             verdict = rule.verdict(crossing, self._seed, index)
             if verdict is not None:
                 return verdict
-        last = self._otherwise
-        share = 0.0 if last.constant else _draw(crossing, self._seed, len(self._rules), 1)
-        return Delivered(last.quantile_us(share))
+        share = _draw(crossing, self._seed, len(self._rules), 1) if self._drawn else 0.0
+        return Delivered(self._otherwise.after_us(crossing.sender, crossing.receiver, share))
 
     def severed(self, now_us: int, sender: int, receiver: int) -> bool:
         """Whether a partition stands between two peers now."""

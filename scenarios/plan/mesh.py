@@ -1,6 +1,7 @@
 """`[mesh]` and `[learning]`: the protocol's settings, who knows whom, and what training takes."""
 
 import re
+from collections.abc import Callable
 from dataclasses import fields
 
 import networkx as nx
@@ -9,7 +10,7 @@ from gossip.config import PeerConfig
 from scenarios.plan.data import groups as data_groups
 from scenarios.plan.reader import Reader
 from scenarios.spec.learning import Arithmetic, Model
-from scenarios.spec.mesh import SAMPLING
+from scenarios.spec.mesh import SAMPLING, Device
 from topologies.graphs import Table, build, schedule
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
@@ -35,7 +36,7 @@ def check_model(reader: Reader) -> None:
 
 
 def named(reader: Reader, graph: nx.Graph | None) -> dict[str, str]:
-    """All groups: those that data and topology bring along, and those of `mesh.groups`."""
+    """All groups but regions: from data, topology, `mesh.groups` and `[[mesh.device]]`."""
     found = dict(data_groups(reader))
     sites: dict[str, list[str]] = {}
     for node, site in sorted(graph.nodes(data="site")) if graph is not None else ():
@@ -43,17 +44,32 @@ def named(reader: Reader, graph: nx.Graph | None) -> dict[str, str]:
             sites.setdefault(f"site-{site}", []).append(str(node))
     for name, members in sites.items():
         found.setdefault(name, ",".join(members))
-    return found | reader.scenario.mesh.groups
+    found |= reader.scenario.mesh.groups
+    for place, device in enumerate(reader.scenario.mesh.device, 1):
+        key = f"mesh.device[{place}].name"
+        if device.name in found:
+            raise reader.wrong(key, f"{device.name!r} is another group's name; choose one")
+        _check_name(reader, device.name, key)
+        found[device.name] = device.peers
+    return found
 
 
 def check_groups(reader: Reader) -> None:
-    """Refuse a group whose name or selector makes no sense."""
+    """Refuse a group whose name or selector makes no sense, and a peer with two devices."""
     for name in reader.scenario.mesh.groups:
-        if not NAME.fullmatch(name) or name == "all":
-            raise reader.wrong(
-                f"mesh.groups.{name}", "is no name for a group; use letters, digits and -"
-            )
+        _check_name(reader, name, f"mesh.groups.{name}")
         reader.select(name, f"mesh.groups.{name}")
+    owner: dict[int, str] = {}
+    for place, device in enumerate(reader.scenario.mesh.device, 1):
+        key = f"mesh.device[{place}].peers"
+        for peer in reader.select(device.name, key):
+            if owner.setdefault(peer, device.name) != device.name:
+                raise reader.wrong(key, f"peer {peer} is a {owner[peer]!r} already; name it once")
+
+
+def _check_name(reader: Reader, name: str, key: str) -> None:
+    if not NAME.fullmatch(name) or name == "all":
+        raise reader.wrong(key, "is no name for a group; use letters, digits and -")
 
 
 def topology(reader: Reader) -> nx.Graph | None:
@@ -80,10 +96,21 @@ def turns(graph: nx.Graph | None) -> tuple[Table, ...]:
 
 
 def train_us(reader: Reader) -> tuple[int, ...]:
-    """Per peer, simulated time of one training."""
-    learning = reader.scenario.learning
-    times = [learning.train_us] * reader.scenario.mesh.peers
-    for place, slow in enumerate(learning.slow, 1):
-        for peer in reader.select(slow.peers, f"learning.slow[{place}].peers"):
-            times[peer] = round(learning.train_us * slow.factor)
-    return tuple(times)
+    """Per peer, simulated time of one training: `learning.train` on a device of speed 1."""
+    plain_us = reader.scenario.learning.train_us
+    return tuple(
+        round(plain_us / speed) for speed in _of_device(reader, lambda each: each.speed, 1)
+    )
+
+
+def memory_bytes(reader: Reader) -> tuple[int, ...]:
+    """Per peer, memory for training rows; 0 is without a bound."""
+    return tuple(int(size) for size in _of_device(reader, lambda each: each.memory_bytes, 0))
+
+
+def _of_device(reader: Reader, what: Callable[[Device], float], otherwise: float) -> list[float]:
+    values = [otherwise] * reader.scenario.mesh.peers
+    for device in reader.scenario.mesh.device:
+        for peer in reader.select(device.name, "mesh.device"):
+            values[peer] = what(device)
+    return values

@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gossip.config import PeerConfig
+from gossip.errors import ConfigError
 from scenarios.conditions.churn import Change
-from scenarios.conditions.links import Latency, Links, Rule
+from scenarios.conditions.devices import rows_that_fit
+from scenarios.conditions.latency import Delay
+from scenarios.conditions.links import Links, Rule
 from scenarios.data.appearing import Appearance
 from scenarios.plan import mesh as planned
 from scenarios.plan.churn import changes
 from scenarios.plan.data import appearances
 from scenarios.plan.expect import expectations
-from scenarios.plan.links import rules
+from scenarios.plan.links import region_groups, rules, tables
 from scenarios.plan.reader import Reader, seed_bytes
 from scenarios.spec.scenario import Scenario, check_seed
 from scenarios.world.hosts import Physics
@@ -34,6 +37,7 @@ class Plan:
         appear: attacks that nobody trains on before their time.
         rules: of the links, in order; partitions first.
         otherwise: delay where no rule decides.
+        memory_bytes: per peer, what its device has for training rows; 0 is without a bound.
     """
 
     where: str
@@ -46,12 +50,27 @@ class Plan:
     labelled: tuple[bool, ...]
     appear: tuple[Appearance, ...]
     rules: tuple[Rule, ...]
-    otherwise: Latency
+    otherwise: Delay
+    memory_bytes: tuple[int, ...]
 
     @property
     def seed_bytes(self) -> bytes:
         """The key of every draw in this run."""
         return seed_bytes(self.seed)
+
+    def rows_max(self, features: int) -> tuple[int, ...]:
+        """Per peer, how many training rows of so many features its device can keep.
+
+        Raises:
+            ConfigError: a device cannot keep one.
+        """
+        most = tuple(rows_that_fit(memory, features) for memory in self.memory_bytes)
+        if 0 in most:
+            raise ConfigError(
+                f"{self.where}: mesh.device: the memory of peer {most.index(0)} does not hold one "
+                f"row of {features} features; give it more"
+            )
+        return most
 
     def links(self) -> Links:
         """The link conditions. They fill as frames cross, so a plan drives one World only."""
@@ -79,6 +98,8 @@ def make_plan(scenario: Scenario, seed: int | None = None, where: str = "scenari
     graph = planned.topology(reader)
     reader = replace(reader, groups=planned.named(reader, graph))
     planned.check_groups(reader)
+    reader = replace(reader, tables=tables(reader))
+    reader = replace(reader, groups={**reader.groups, **region_groups(reader)})
     expectations(scenario, where, sorted(reader.groups))
     physics = Physics(
         train_us=planned.train_us(reader),
@@ -96,9 +117,10 @@ def make_plan(scenario: Scenario, seed: int | None = None, where: str = "scenari
         config=reader.at("mesh / learning", lambda: planned.config(reader)),
         physics=physics,
         groups={name: reader.select(name, "mesh.groups") for name in sorted(reader.groups)},
-        changes=tuple(changes(reader)),
+        changes=changes(reader),
         labelled=tuple(map(bool, reader.mask(scenario.data.labelled, "data.labelled"))),
         appear=appearances(reader),
         rules=rules(reader),
         otherwise=reader.latency(scenario.links.latency, "links.latency"),
+        memory_bytes=planned.memory_bytes(reader),
     )

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gossip.errors import ConfigError
-from scenarios.conditions.links import Latency
+from scenarios.conditions.distributions import Distribution, parse_distribution, parse_span_us
+from scenarios.conditions.latency import Anywhere, Delay, Tabulated
 from scenarios.conditions.selectors import select
-from scenarios.spec.links import parse_latency
 from scenarios.spec.scenario import Scenario
 from topologies.errors import TopologyError
 
@@ -28,12 +28,14 @@ class Reader:
         seed: the number given.
         where: the file's name, for messages.
         groups: name to selector.
+        tables: of delays, by the word that stands for each.
     """
 
     scenario: Scenario
     seed: int
     where: str
     groups: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Tabulated] = field(default_factory=dict)
 
     def wrong(self, key: str, text: str) -> ConfigError:
         """The error to raise."""
@@ -58,9 +60,18 @@ class Reader:
             mask[peer] = 1
         return bytes(mask)
 
-    def latency(self, text: str, key: str) -> Latency:
-        """A distribution of delay."""
-        return self.at(key, lambda: parse_latency(text))
+    def span_us(self, text: str, key: str) -> int:
+        """A span of time, which may be in cycles."""
+        return self.at(key, lambda: parse_span_us(text, self.scenario.mesh.cycle_us))
+
+    def distribution(self, text: str, key: str) -> Distribution:
+        """A distribution of spans of time."""
+        return self.at(key, lambda: parse_distribution(text, self.scenario.mesh.cycle_us))
+
+    def latency(self, text: str, key: str) -> Delay:
+        """A distribution of delay, or a table of them."""
+        table = self.tables.get(text.strip())
+        return Anywhere(self.distribution(text, key)) if table is None else table
 
     def in_order(self, start_us: int, end_us: int, key: str) -> None:
         """Refuse a span that ends before it begins."""

@@ -5,8 +5,8 @@ from enum import Enum
 from typing import Annotated
 
 from gossip.config import Encoding, Exchange, PeerConfig
-from node.config.annotations import Duration, Example, Range, Share
-from scenarios.spec.words import DAY_US, FOREVER_US, Peers
+from node.config.annotations import Duration, Range, Share
+from scenarios.spec.words import DAY_US, FOREVER_US
 
 _PEER = PeerConfig()
 
@@ -26,14 +26,6 @@ class Arithmetic(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Slow:
-    """`[[learning.slow]]`: peers whose training takes `factor` times as long."""
-
-    peers: Annotated[Peers, Example('"10 %"')]
-    factor: Annotated[float, Range(0.01, 10_000.0), Example("10.0")]
-
-
-@dataclass(frozen=True, slots=True)
 class Learning:
     """`[learning]`: the model, its training, and how models are exchanged."""
 
@@ -46,7 +38,6 @@ class Learning:
     momentum: Annotated[float, Range(0.0, 0.999)] = 0.0
     clip: Annotated[float, Range(1e-6, 1e6)] = 1.0
     train_us: Annotated[Duration, Range(0, DAY_US)] = 500_000
-    slow: tuple[Slow, ...] = ()
     evaluate_us: Annotated[Duration, Range(0, FOREVER_US)] = 60_000_000
     evaluate_peers: Annotated[int, Range(0, 100_000)] = 200
     alarm_budget: Annotated[Share, Range(1e-6, 0.5)] = 0.005

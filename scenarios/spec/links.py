@@ -1,13 +1,16 @@
 """`[links]`."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
-from gossip.errors import ConfigError
 from node.config.annotations import Duration, Example, Range, Share, Size
-from node.config.quantities import parse_duration_us
-from scenarios.conditions.links import Latency, Shared
-from scenarios.spec.words import FOREVER_US, Peers, Text
+from scenarios.conditions.links import Shared
+from scenarios.spec.words import DAY_US, FOREVER_US, Peers, Text
+
+WORLD = "world"
+MATRIX = "matrix"
+"""What stands for a table where a latency is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,7 @@ class LinkRule:
 
     senders: Peers = "all"
     receivers: Peers = "all"
+    both: bool = False
     start_us: Annotated[Duration, Range(0, FOREVER_US)] = 0
     end_us: Annotated[Duration, Range(0, FOREVER_US)] = FOREVER_US
     drop: Annotated[Share, Range(0.0, 1.0)] = 0.0
@@ -35,40 +39,22 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """`[[links.region]]`: which peers are where, for a table of delays."""
+
+    name: Annotated[Text, Example('"frankfurt"')]
+    peers: Annotated[str, Range(0, 2_000)] = ""
+    weight: Annotated[float, Range(0.001, 1_000.0)] = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Conditions:
     """`[links]`: delay, drops and bandwidth between peers."""
 
     latency: Text = "40 ms"
+    matrix: Path | None = None
+    jitter: Annotated[float, Range(0.0, 5.0)] = 0.2
+    access_us: Annotated[Duration, Range(0, DAY_US)] = 10_000
+    region: tuple[Region, ...] = ()
     rule: tuple[LinkRule, ...] = ()
     partition: tuple[Split, ...] = ()
-
-
-def parse_latency(text: str) -> Latency:
-    """Read `40 ms`, `uniform(10 ms, 50 ms)` or `lognormal(40 ms, 0.5)`.
-
-    The log-normal's first number is its median, the second the standard deviation of the natural
-    logarithm.
-
-    Raises:
-        ConfigError: the text is none of these.
-    """
-    name, bracket, rest = text.partition("(")
-    numbers = [piece.strip() for piece in rest.removesuffix(")").split(",")]
-    try:
-        if not bracket:
-            delay_us = parse_duration_us(text.strip())
-            return Latency(delay_us, delay_us)
-        if rest.endswith(")") and len(numbers) == 2:
-            first_us = parse_duration_us(numbers[0])
-            if name.strip() == "uniform":
-                high_us = parse_duration_us(numbers[1])
-                if first_us <= high_us:
-                    return Latency(first_us, high_us)
-            if name.strip() == "lognormal" and 0.0 < float(numbers[1]) <= 5.0:
-                return Latency(first_us, first_us, float(numbers[1]))
-    except ValueError as error:
-        raise ConfigError(f"{text!r} is no latency: {error}") from error
-    raise ConfigError(
-        f'{text!r} is no latency; write "40 ms", "uniform(10 ms, 50 ms)" with the lower first, '
-        f'or "lognormal(40 ms, 0.5)" with a sigma up to 5'
-    )

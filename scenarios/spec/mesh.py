@@ -4,12 +4,23 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from gossip.config import PeerConfig
-from node.config.annotations import Duration, Example, Range
+from node.config.annotations import Duration, Example, Range, Share, Size
 from scenarios.spec.words import DAY_US, FOREVER_US, SEED_MAX, Peers, Text
 
 _PEER = PeerConfig()
 
 SAMPLING = "sampling"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """`[[mesh.device]]`: what the hardware of some peers can do. Its name is a group."""
+
+    name: Annotated[Text, Example('"small"')]
+    peers: Annotated[Peers, Example('"30 %"')]
+    speed: Annotated[float, Range(0.0001, 10_000.0)] = 1.0
+    memory_bytes: Annotated[Size, Range(0, 2**40)] = 0
+    up: Annotated[Share, Range(0.001, 1.0)] = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,7 @@ class Mesh:
     topology: Text = SAMPLING
     bootstrap: Peers = "0"
     groups: dict[str, str] = field(default_factory=dict)
+    device: tuple[Device, ...] = ()
     view_size: int = _PEER.view_size
     shuffle_size: int = _PEER.shuffle_size
     samplers: int = _PEER.samplers

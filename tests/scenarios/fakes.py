@@ -9,7 +9,9 @@ from gossip.contacts import Contact, PeerId
 from gossip.events import Event
 from gossip.learning.learner import Batches, Outcome
 from scenarios.conditions.churn import Change, Deed
-from scenarios.conditions.links import Latency, Links
+from scenarios.conditions.distributions import constant
+from scenarios.conditions.latency import Anywhere
+from scenarios.conditions.links import Links
 from scenarios.world.hosts import Kept, Machine, Physics
 from scenarios.world.trace import Trace
 from scenarios.world.training import Postponed
@@ -51,6 +53,7 @@ class FakeLearner:
 
     dim = 3
     shared = 2
+    carries = True
     shape = "fake 3"
 
     def initial(self, seed: bytes) -> np.ndarray:
@@ -107,12 +110,16 @@ class Rig:
         starts = [Change(0, peer, Deed.JOIN) for peer in range(count) if peer not in late]
         times = tuple(ms * MS for ms in train_ms) if train_ms else (5 * MS,) * count
         self.rows = rows or FakeRows()
-        latency = Latency(latency_ms * MS, latency_ms * MS)
+        latency = Anywhere(constant(latency_ms * MS))
         self.world = World(
             [name(index) for index in range(count)],
             spawn,
             Postponed(
-                FakeLearner(), self.rows, np.zeros(3, np.float32), postpone=postpone, chunk_peers=4
+                FakeLearner(),
+                self.rows,
+                np.zeros(3, np.float32),
+                postpone=postpone,
+                stack_peers_max=4,
             ),
             Links(rules, latency, b"rig"),
             Physics(times, lost_after_ms * MS, outboxes=outboxes, bootstrap=(0,)),

@@ -1,25 +1,22 @@
 """Link rules: order, delay, drops, bandwidth, partitions."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from gossip.errors import ConfigError
+from scenarios.conditions.distributions import constant
+from scenarios.conditions.latency import Anywhere
 from scenarios.conditions.links import (
     Condition,
     Crossing,
     Delivered,
     Fate,
-    Latency,
     Links,
     Partition,
     Shared,
 )
-from scenarios.spec.links import parse_latency
 
 ALL = b"\1" * 8
 FOREVER = 10**12
-LAST = Latency(7_000, 7_000)
+LAST = Anywhere(constant(7_000))
 
 
 def condition(**changes) -> Condition:
@@ -29,7 +26,7 @@ def condition(**changes) -> Condition:
         "start_us": 0,
         "end_us": FOREVER,
         "drop": 0.0,
-        "latency": Latency(1_000, 1_000),
+        "latency": Anywhere(constant(1_000)),
         "bits_per_s": 0,
         "queue_bytes": 0,
         "shared": Shared.PAIR,
@@ -44,7 +41,7 @@ def decide(links: Links, *, now=0, sender=0, receiver=1, size=1_000, number=0):
 def test_first_verdict_wins_and_the_default_comes_last():
     only_zero = bytes([1, *[0] * 7])
     fast = condition(senders=only_zero)
-    slow = condition(latency=Latency(9_000, 9_000), end_us=50)
+    slow = condition(latency=Anywhere(constant(9_000)), end_us=50)
     links = Links([fast, slow], LAST, b"s")
     assert decide(links, sender=0) == Delivered(1_000)
     assert decide(links, sender=2) == Delivered(9_000)
@@ -56,6 +53,15 @@ def test_directions_are_separate():
     links = Links([condition(senders=bytes([1, 0]), receivers=bytes([0, 1]))], LAST, b"s")
     assert decide(links, sender=0, receiver=1) == Delivered(1_000)
     assert decide(links, sender=1, receiver=0) == Delivered(7_000)
+
+
+def test_a_rule_for_both_directions_matches_the_way_back_but_no_third_peer():
+    one, other = bytes([1, 0, 0]), bytes([0, 1, 0])
+    links = Links([condition(senders=one, receivers=other, both=True)], LAST, b"s")
+    assert decide(links, sender=0, receiver=1) == Delivered(1_000)
+    assert decide(links, sender=1, receiver=0) == Delivered(1_000)
+    assert decide(links, sender=1, receiver=2) == Delivered(7_000)
+    assert decide(links, sender=2, receiver=0) == Delivered(7_000)
 
 
 def test_drop_has_its_probability_and_lets_the_rest_pass_on():
@@ -102,32 +108,3 @@ def test_partition_holds_for_its_time_only():
     assert decide(links, sender=2, receiver=0, now=199) is Fate.UNREACHABLE
     assert decide(links, sender=0, receiver=1, now=150) == Delivered(7_000)
     assert decide(links, sender=0, receiver=2, now=200) == Delivered(7_000)
-
-
-@given(st.floats(0, 1, exclude_max=True))
-def test_latency_quantiles_stay_in_their_range(share):
-    assert 10_000 <= Latency(10_000, 50_000).quantile_us(share) <= 50_000
-    assert Latency(40_000, 40_000, 0.5).quantile_us(share) > 0
-    assert Latency(5, 5).quantile_us(share) == 5
-
-
-def test_lognormal_median_and_spread():
-    latency = parse_latency("lognormal(40 ms, 0.5)")
-    assert latency.quantile_us(0.5) == 40_000
-    # e^0.5 of the median lies one standard deviation up.
-    assert latency.quantile_us(0.8413447) == pytest.approx(65_949, rel=1e-4)
-
-
-def test_latency_text():
-    assert parse_latency("40 ms") == Latency(40_000, 40_000)
-    assert parse_latency("uniform(10 ms, 1 s)") == Latency(10_000, 1_000_000)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["40", "", "uniform(50 ms, 10 ms)", "uniform(10 ms)", "lognormal(40 ms, 0)", "gauss(1 ms, 2)",
-     "lognormal(40 ms, x)", "lognormal(40 ms, nan)", "uniform(10 ms, 20 ms"],
-)  # fmt: skip
-def test_bad_latency_says_what_to_write(text):
-    with pytest.raises(ConfigError, match="is no latency"):
-        parse_latency(text)

@@ -44,7 +44,7 @@ CHANGING = {
         "latency": "lognormal(60 ms, 0.5)",
         "rule": [{"drop": "5 %"}, {"senders": "0:9", "latency": "80 ms", "kbit_per_s": 64.0}],
     },
-    "churn": {"restless": "0:12", "up_mean": "60 s", "away_mean": "20 s"},
+    "churn": {"restless": "0:12", "up": "exponential(60 s)", "away": "exponential(20 s)"},
     "event": [
         {"at": "50 s", "do": "crash", "peers": "30 %"},
         {"at": "120 s", "do": "return", "peers": "all"},
@@ -204,8 +204,10 @@ def test_slow_and_dead_neighbours_hold_nobody_up():
     given = scenario(
         peers=18,
         seconds=400,
-        mesh={"topology": "complete:18"},
-        learning={"slow": [{"peers": "6:12", "factor": 60.0}]},
+        mesh={
+            "topology": "complete:18",
+            "device": [{"name": "slow", "peers": "6:12", "speed": 1 / 60}],
+        },
         links={"rule": [slow_links]},
         event=[{"at": "20 s", "do": "crash", "peers": "12:18"}],
     )

@@ -56,7 +56,7 @@ def test_a_scenario_written_out_reads_back_the_same(path):
         (BASE + 'bootstrap = "20"\n', "mesh.bootstrap", "peer 20 does not exist"),
         (BASE + 'groups = { a = "b", b = "a" }\n', "mesh.groups.a", "defined by itself"),
         (BASE + 'groups = { "0:3" = "1" }\n', "mesh.groups.0:3", "is no name for a group"),
-        (BASE + '[links]\nlatency = "soon"\n', "links.latency", "is no latency"),
+        (BASE + '[links]\nlatency = "soon"\n', "links.latency", "is no distribution"),
         (BASE + "[[links.rule]]\nkbit_per_s = 9.0\n", "links.rule[1].latency", "needs one"),
         (BASE + "[[links.rule]]\n", "links.rule[1]", "does nothing"),
         (BASE + '[[links.rule]]\ndrop = "1 %"\nstart = "9 s"\nend = "9 s"\n',
@@ -74,8 +74,8 @@ def test_a_scenario_written_out_reads_back_the_same(path):
         (BASE + '[[event]]\nat = "9 s"\ndo = "explode"\npeers = "1"\n', "event[1].do", "crash"),
         (BASE + '[[event]]\nat = "9 s"\ndo = "crash"\npeers = "120 %"\n',
          "event[1].peers", "is no share"),
-        (BASE + '[[learning.slow]]\npeers = "9:3"\nfactor = 2.0\n',
-         "learning.slow[1].peers", "is no range"),
+        (BASE + '[[mesh.device]]\nname = "slow"\npeers = "9:3"\n',
+         "mesh.device[1].peers", "is no range"),
         (BASE + '[churn]\nrestless = "x"\n', "churn.restless", "names no peers"),
         (BASE + '[data]\nsource = "recordings"\nclasses = 3\n', "data.classes", "gaussian"),
         (BASE + '[data]\nsource = "recordings"\nrows = 99\n', "data.rows", "recordings need 100"),
@@ -101,13 +101,13 @@ def test_what_a_plan_holds(tmp_path):
         BASE
         + 'groups = { west = "0:8", few = "west, 9" }\n'
         + '[churn]\njoin_over = "4 s"\n'
-        + '[[learning.slow]]\npeers = "few"\nfactor = 3.0\n'
+        + '[[mesh.device]]\nname = "small"\npeers = "few"\nspeed = 0.25\n'
         + '[[links.partition]]\nstart = "1 s"\nend = "2 s"\nsides = ["west"]\n'
-        + '[[event]]\nat = "9 s"\ndo = "crash"\npeers = "25 %"\n'
+        + '[[event]]\nat = "9 s"\ndo = "crash"\npeers = "0:5"\n'
         + '[[event]]\nat = "50 s"\ndo = "join"\npeers = "19"\n',
         tmp_path,
     )
-    assert [us // 500_000 for us in plan.physics.train_us] == [3] * 8 + [1, 3] + [1] * 10
+    assert [us // 500_000 for us in plan.physics.train_us] == [4] * 8 + [1, 4] + [1] * 10
     assert plan.rules == (Partition((1,) * 8 + (0,) * 12, 1_000_000, 2_000_000),)
     deeds = [change.deed for change in plan.changes]
     assert deeds.count(Deed.CRASH) == 5
