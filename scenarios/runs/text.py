@@ -1,9 +1,12 @@
-"""JSON that a person can read: what holds no further lists or tables stands on one line."""
+"""JSON that a person can read: a list of plain values, or a short table of them, is one line."""
 
 import json
 from collections.abc import Iterator
 from math import isfinite, nan
 from typing import Any
+
+LINE_CHARS = 110
+"""A table longer than this gets a line for each key: our choice, a line of the code and a bit."""
 
 
 def readable(value: Any) -> str:
@@ -37,8 +40,10 @@ def with_nan(value: Any) -> Any:
 def _pieces(value: Any, indent: str) -> Iterator[str]:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if not any(isinstance(item, dict | list) and item for item in inner):
-        yield json.dumps(value, ensure_ascii=False, allow_nan=False)
-        return
+        line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        if len(line) <= LINE_CHARS or not isinstance(value, dict):
+            yield line
+            return
     below = indent + " "
     opened, closed = "{}" if isinstance(value, dict) else "[]"
     yield opened
