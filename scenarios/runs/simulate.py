@@ -166,8 +166,8 @@ def run_stage(
             up = len(world.alive())
             progress(Progress(world.now_us, end_us, up, world.tally.cycles, record.wall_s))
 
-    look()
     with stopping() as asked:
+        look()
         while world.now_us < end_us and not asked():
             next_sample_us = min(end_us, (world.now_us // every_us + 1) * every_us)
             before_s = perf_counter()
