@@ -19,6 +19,14 @@ class Source(Enum):
     RECORDINGS = "recordings"  # the bundled gateways' flows, by site and device
     SURICATA = "suricata"  # the user's own eve.json logs, one a site
     ZEEK = "zeek"  # the user's own conn.log logs, one a site
+    # Published data sets in a folder of the user's; see docs/data.md.
+    NBAIOT = "nbaiot"
+    NSL_KDD = "nsl-kdd"
+    UNSW_NB15 = "unsw-nb15"
+    TON_IOT = "ton-iot"
+    IOT_23 = "iot-23"
+    EDGE_IIOTSET = "edge-iiotset"
+    CICIOT2023 = "ciciot2023"
 
 
 class Split(Enum):
@@ -112,6 +120,7 @@ class Data:
 
     source: Source = Source.GAUSSIAN
     folder: Path | None = None
+    rows_max: Annotated[int, Range(1_000, 50_000_000)] = 200_000
     rows: Annotated[int, Range(1, 1_000_000)] = 200
     calibrate_rows: Annotated[int, Range(0, 1_000_000)] = 400
     test_rows: Annotated[int, Range(1, 1_000_000)] = 400

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossip.errors import ConfigError
+from scenarios.data.shards import Labels
 from scenarios.data.sources.about import Reading
 from scenarios.data.sources.columns import Column, Doubles, fault, schema, to_numbers
 from scenarios.data.sources.sampling import chosen, count_lines, kept_lines, quotas
@@ -28,6 +30,12 @@ CHUNK_ROWS = 512
 OWNERS_MAX = 10_000
 ELSEWHERE = "elsewhere"
 """Owner of rows that were seen at none of a set's own devices."""
+
+OWNER_BENIGN_MIN = 250
+"""Benign rows that a machine needs to be an owner of its own, where addresses name the owners: a
+scaler wants 100 to train on (`gossip.learning.scaling.ROWS_MIN`), which are 0.4 of the benign rows
+(`scenarios.data.roles.BENIGN_SHARES`). A scan of a whole network would else make owners of
+addresses where nobody lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +126,41 @@ class _Rows:
     def table(self, *, any_held_out: bool) -> Table:
         """What was gathered."""
         layout, used = self.layout, slice(0, self.count)
+        owner, owners = self.owner[used], tuple(self.owners)
+        if layout.owner_from:
+            owner, owners = _settled(owner, owners, self.y[used] == 0)
         return Table(
             schema=schema(layout.name, layout.columns),
             columns=tuple(feature for column in layout.columns for feature in column.features),
             families=layout.families,
             x=self.x[used],
             y=self.y[used],
-            owner=self.owner[used],
-            owners=tuple(self.owners),
+            owner=owner,
+            owners=owners,
             time_s=self.time_s[used] if layout.time else None,
             held_out=self.held_out[used] if any_held_out else None,
         )
+
+
+def _settled(
+    owner: Labels, owners: tuple[str, ...], benign: NDArray[np.bool_]
+) -> tuple[Labels, tuple[str, ...]]:
+    """Owners with benign rows enough; the others are `ELSEWHERE`, or else the largest's."""
+    counts = np.bincount(owner[benign], minlength=len(owners))
+    kept = [
+        place
+        for place, name in enumerate(owners)
+        if counts[place] >= OWNER_BENIGN_MIN and name != ELSEWHERE
+    ]
+    rest = int(counts.sum() - counts[kept].sum())
+    if kept and rest < OWNER_BENIGN_MIN:
+        others = kept.index(max(kept, key=lambda place: (counts[place], -place)))
+        names: tuple[str, ...] = ()
+    else:
+        others, names = len(kept), (ELSEWHERE,)
+    number = np.full(len(owners), others, np.int64)
+    number[kept] = np.arange(len(kept))
+    return number[owner], (*(owners[place] for place in kept), *names)
 
 
 def read_files(files: Sequence[File], layout: Layout, rows_max: int, seed: bytes) -> Reading:
