@@ -35,7 +35,7 @@ def deal(
     """Split a table by use and deal it to peers.
 
     Amounts: a peer gets `data.rows` benign rows to train on, `data.rows` divided by the number of
-    families of each attack, and `data.calibrate_rows` to calibrate with, or less where the table
+    families there are of each attack, and `data.calibrate_rows` to calibrate with, or less where the table
     has less. By device or site and by time no peer gets more; the other ways deal out as much
     altogether, as unequally as they say. Of benign rows a peer holds out `data.test_rows` at most,
     and it is tested on `data.test_rows` divided by the number of attacks of each attack.
@@ -145,7 +145,7 @@ class _Dealer:
         peers: list[Labels] = []
         for family in sorted(families.tolist(), key=lambda f: late[f].at_us if f in late else 0):
             own = self.shuffled(rows[table.y[rows] == family], f"train/{family}")
-            mean = data.rows if family == BENIGN else max(1, data.rows // len(table.families))
+            mean = data.rows if family == BENIGN else max(1, data.rows // len(families))
             if family in late:
                 named = np.array(late[family].peers, np.int64)
                 peer = named[np.arange(len(own)) % len(named)]

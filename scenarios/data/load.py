@@ -2,11 +2,18 @@
 
 from collections.abc import Sequence
 
+from gossip.errors import ConfigError
+from node.sensors.reading import Kind
+from scenarios.data.dealing import deal
 from scenarios.data.gaussian import gaussian
-from scenarios.data.recorded import load_recordings
+from scenarios.data.logs import logs_table
+from scenarios.data.recorded import load_recordings, recorded_table
 from scenarios.data.shards import Epochs, Shards
+from scenarios.data.sources.load import DATA_SETS, load
+from scenarios.data.table import Table
 from scenarios.plan.plan import Plan
-from scenarios.spec.data import Source
+from scenarios.spec.data import Kind as By
+from scenarios.spec.data import Source, parse_sharding
 from scenarios.world.training import Rows
 
 
@@ -14,12 +21,36 @@ def load_data(plan: Plan, names: Sequence[str]) -> tuple[Shards, Rows]:
     """The data that a plan asks for, and the rows that each peer trains on.
 
     Raises:
-        ConfigError: there are more peers than rows.
-        SensorError: a recording is damaged.
+        ConfigError: there are more peers than rows, or a folder or file is not as it must be.
+        SensorError: a recording or a log is damaged.
     """
     scenario, seed = plan.scenario, plan.seed_bytes
-    if scenario.data.source is Source.RECORDINGS:
+    data, learning = scenario.data, scenario.learning
+    if data.source is Source.GAUSSIAN:
+        shards = gaussian(data, plan.labelled, seed, plan.appear, plan.where)
+    elif data.source is Source.RECORDINGS and parse_sharding(data.shards).kind is By.NATURAL:
         return load_recordings(plan, names)
-    shards = gaussian(scenario.data, plan.labelled, seed, plan.appear, plan.where)
-    learning = scenario.learning
+    else:
+        shards = deal(load_table(plan), data, plan.labelled, seed, plan.appear, plan.where)
     return shards, Epochs(shards, names, learning.steps, learning.batch, seed)
+
+
+def load_table(plan: Plan) -> Table:
+    """The whole data set that a plan asks for, before anybody gets any of it.
+
+    Raises:
+        ConfigError: the folder or a file in it is not as it must be.
+        SensorError: a recording or a log is damaged.
+    """
+    data = plan.scenario.data
+    if data.source is Source.RECORDINGS:
+        return recorded_table()
+    if data.folder is None:
+        raise ConfigError(f"{plan.where}: data.folder: missing; say where the files lie")
+    if data.source.value in DATA_SETS:
+        name, seed = data.source.value, plan.seed_bytes
+        return load(name, data.folder, data.rows_max, seed, plan.where).table
+    try:
+        return logs_table(data.folder, Kind(data.source.value))
+    except ConfigError as error:
+        raise ConfigError(f"{plan.where}: data.folder: {error}") from None

@@ -1,11 +1,14 @@
 """`[data]`: keys that need each other."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from gossip.flows import FAMILIES
 from gossip.learning.scaling import ROWS_MIN
+from node.sensors.reading import Kind as Sensor
 from scenarios.data.appearing import Appearance, check_family
 from scenarios.data.gaussian import families as gaussian_families
+from scenarios.data.logs import log_files, sites
 from scenarios.plan.reader import Reader
 from scenarios.recordings import SITES
 from scenarios.spec.data import Data, Kind, Scaling, Source, parse_sharding
@@ -33,13 +36,31 @@ def groups(reader: Reader) -> dict[str, str]:
     if not synthetic and data.scaling is Scaling.OWN and data.rows < ROWS_MIN:
         name = data.source.value
         raise reader.wrong("data.rows", f"{data.rows} are too few; {name} need {ROWS_MIN}")
-    if data.source is not Source.RECORDINGS or sharding.kind is not Kind.NATURAL:
-        return {}
-    step = len(SITES)
+    names = SITES[:peers] if data.source is Source.RECORDINGS else _sites(reader)
+    return _owners(names, peers) if sharding.kind is Kind.NATURAL else {}
+
+
+def _sites(reader: Reader) -> tuple[str, ...]:
+    """Sites of the user's own logs; none for other sources. Refuses a folder that is not there."""
+    data = reader.scenario.data
+    if data.folder is None:
+        return ()
+    folder = data.folder
+    if not folder.is_dir():
+        raise reader.wrong("data.folder", f"{folder} is no folder; name the one with the files")
+    if data.source not in {Source.ZEEK, Source.SURICATA}:
+        return ()
+    sensor = Sensor(data.source.value)
+    return reader.at("data.folder", lambda: sites(log_files(folder, sensor)))
+
+
+def _owners(names: Sequence[str], peers: int) -> dict[str, str]:
+    """The peers that each owner's rows are dealt to, as `scenarios.data.dealing.deal` does."""
+    step = len(names)
+    if step > peers:
+        return {name: str(number % peers) for number, name in enumerate(names)}
     return {
-        site: ",".join(map(str, range(number, peers, step)))
-        for number, site in enumerate(SITES)
-        if number < peers
+        name: ",".join(map(str, range(number, peers, step))) for number, name in enumerate(names)
     }
 
 
