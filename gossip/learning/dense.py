@@ -34,6 +34,11 @@ class DenseLearner(ABC):
         return self.sizes.shared
 
     @property
+    def carries(self) -> bool:
+        """Whether momentum goes from one training to the next."""
+        return self.descent.momentum > 0.0
+
+    @property
     def shape(self) -> str:
         """Layer sizes as text."""
         return self.sizes.text

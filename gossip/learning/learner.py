@@ -71,6 +71,10 @@ class Learner(Protocol):
         """
 
     @property
+    def carries(self) -> bool:
+        """Whether momentum goes from one training to the next; if not, it is zero throughout."""
+
+    @property
     def shape(self) -> str:
         """Layer sizes as text; part of the fingerprint that peers compare."""
 

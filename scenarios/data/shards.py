@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gossip.draws import Purpose, generator
+from gossip.draws import Purpose, draw, shuffles
 from gossip.learning.learner import Batches
 from scenarios.data.appearing import Visible, visible
 
@@ -100,16 +100,32 @@ class Epochs:
         y = np.empty((len(peers), size), np.int64)
         stages = self._visible.stages(times_us)
         counts = self._visible.rows[stages, list(peers)].tolist()
-        for row, (peer, cycle, count) in enumerate(zip(peers, cycles, counts, strict=True)):
+        orders = self._orders(peers, cycles, counts, size)
+        for row, (peer, order) in enumerate(zip(peers, orders, strict=True)):
             train_x, train_y = self._shards.training(peer)
-            order = self._order(peer, cycle, count, size)
-            train_x.take(order, axis=0, out=x[row])
-            train_y.take(order, out=y[row])
+            # Every index is in bounds; but only told so does numpy write without a copy between.
+            train_x.take(order, axis=0, out=x[row], mode="clip")
+            train_y.take(order, out=y[row], mode="clip")
         shape = (len(peers), self._steps, self._batch)
         known = self._visible.known[stages, list(peers)]
         return Batches(x.reshape(*shape, self._features), y.reshape(shape), known)
 
-    def _order(self, peer: int, cycle: int, rows: int, size: int) -> NDArray[np.intp]:
-        rng = generator(self._seed, self._names[peer], cycle, Purpose.ROWS)
-        passes = [rng.permutation(rows) for _ in range(-(-size // rows))]
-        return (passes[0] if len(passes) == 1 else np.concatenate(passes))[:size]
+    def _orders(
+        self, peers: Sequence[int], cycles: Sequence[int], counts: Sequence[int], size: int
+    ) -> NDArray[np.int64]:
+        """Which of its rows each peer takes, int64 `(peers, size)`."""
+        keys = np.array(
+            [
+                draw(self._seed, self._names[peer], cycle, Purpose.ROWS)
+                for peer, cycle in zip(peers, cycles, strict=True)
+            ],
+            np.uint64,
+        )
+        orders = np.empty((len(peers), size), np.int64)
+        alike: dict[int, list[int]] = {}  # peers that have the same number of rows
+        for row, count in enumerate(counts):
+            alike.setdefault(count, []).append(row)
+        for count, rows in alike.items():
+            passes = shuffles(keys[rows], count, -(-size // count))
+            orders[rows] = passes.reshape(len(rows), -1)[:, :size]
+        return orders

@@ -9,7 +9,7 @@ import networkx as nx
 from gossip.config import PeerConfig
 from scenarios.plan.data import groups as data_groups
 from scenarios.plan.reader import Reader
-from scenarios.spec.learning import Arithmetic, Model
+from scenarios.spec.learning import Model
 from scenarios.spec.mesh import SAMPLING, Device
 from topologies.graphs import Table, build, schedule
 
@@ -28,11 +28,8 @@ def config(reader: Reader) -> PeerConfig:
 def check_model(reader: Reader) -> None:
     """Refuse keys of `[learning]` that contradict each other."""
     learning = reader.scenario.learning
-    if learning.model is Model.DETECTOR:
-        if learning.hidden:
-            raise reader.wrong("learning.hidden", "a detector has its own layers; leave it out")
-        if learning.arithmetic is Arithmetic.NUMPY:
-            raise reader.wrong("learning.arithmetic", 'a detector trains in torch; use "torch"')
+    if learning.model is Model.DETECTOR and learning.hidden:
+        raise reader.wrong("learning.hidden", "a detector has its own layers; leave it out")
 
 
 def named(reader: Reader, graph: nx.Graph | None) -> dict[str, str]:

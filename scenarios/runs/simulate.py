@@ -1,6 +1,7 @@
 """Run a scenario in simulated time: what stands behind `hedgerow simulate`."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -25,7 +26,7 @@ from scenarios.spec.scenario import Scenario, table
 from scenarios.world.hosts import Kept, Machine
 from scenarios.world.names import peer_address, peer_names
 from scenarios.world.trace import Trace
-from scenarios.world.training import Postponed
+from scenarios.world.training import Postponed, worker_pays
 from scenarios.world.world import World
 
 LOOKS = 200
@@ -101,6 +102,7 @@ def set_up(
     lines: TextIO | None = None,
     listen: Callable[[int, int, Report], None] | None = None,
     model: tuple[Learner, Judge] | None = None,
+    workers: int | None = None,
 ) -> Stage:
     """Build everything a plan asks for.
 
@@ -110,6 +112,8 @@ def set_up(
         lines: takes one JSON object per event.
         listen: told of every report, with the time and the reporting peer's index.
         model: instead of the learner and judge that the scenario names.
+        workers: processes beside this one that train, 0 or 1; None for one where the mesh is large
+            enough and this machine has a processor to spare. Results are the same.
 
     Raises:
         ConfigError: there are more peers than rows, or an expectation is of a family of attacks
@@ -122,7 +126,8 @@ def set_up(
     expectations(scenario, plan.where, sorted(plan.groups), shards.families)
     learner, judge = make_model(scenario.learning, shards) if model is None else model
     initial = learner.initial(seed)
-    trainer = Postponed(learner, rows, initial, postpone=postpone)
+    worker = worker_pays(scenario.mesh.peers) if workers is None else workers > 0
+    trainer = Postponed(learner, rows, initial, postpone=postpone, worker=worker)
     fingerprint = Fingerprint(shards.schema, f"{learner.shape}, {plan.config.fragments} fragments")
 
     def spawn(index: int, life: int, kept: Kept | None) -> Machine:
@@ -167,7 +172,7 @@ def run_stage(
             up = len(world.alive())
             progress(Progress(world.now_us, end_us, up, world.tally.cycles, record.wall_s))
 
-    with stopping() as asked:
+    with stopping() as asked, closing(stage.trainer):
         look()
         while world.now_us < end_us and not asked():
             next_sample_us = min(end_us, (world.now_us // every_us + 1) * every_us)

@@ -1,22 +1,46 @@
-"""Postponed training: every `Train` waits until the first of those waiting is due to complete.
+"""Postponed training: what peers ask for is gathered into stacks, and each is trained in one call.
 
-Then all of them are trained in one batched call. No result is visible before its own completion
-time, and no input can change after `Train` was asked for, so nobody can tell the difference.
+No result is visible before its own completion time, and no input can change after `Train` was asked
+for, so nobody can tell when the work was done, or in which process.
+
+Who shares a stack depends on the order of asking alone, never on how fast anything was: a stack is
+full after so many questions, or is closed early when the first of its results is due. So a learner
+whose last digits depend on the stack still repeats, with a worker process and without.
 """
 
+import os
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.errors import LocalError
 from gossip.events import Trained
 from gossip.learning.learner import Batches, Learner
+from scenarios.world.stacks import Form, Stack
+from scenarios.world.worker import Worker
 
-CHUNK_PEERS = 32
-"""Peers in one call of the learner: as many as the torch learner takes at a time. The batches of
-more would only need more memory (0.1 MB a peer for 7 steps of 32 rows of 115 features)."""
+STACK_NUMBERS = 160_000
+STACK_PEERS_MAX = 128
+"""Most parameters, and peers, in one stack: what learners take at a time (see
+`gossip.learning.stacked`), 16 peers of 9,834 parameters or 128 of 116."""
+
+STACK_PEERS_MIN = 8
+STACKS_OUTSTANDING = 4
+"""A stack is full when it holds a quarter of all trainings that are asked for and not yet due, but
+at least 8. A smaller share would leave calls short, a larger one would leave the worker nothing to
+do before the first result is wanted (measured with 1,000 peers, of which 50 train at any time)."""
+
+WORKER_PEERS_MIN = 200
+"""Peers from which on a worker pays, measured: see `benchmarks/README.md`."""
+
+
+def worker_pays(peers: int) -> bool:
+    """Whether a mesh of so many peers trains faster with a worker, on this machine."""
+    return peers >= WORKER_PEERS_MIN and len(os.sched_getaffinity(0)) > 1
 
 
 class Rows(Protocol):
@@ -43,11 +67,12 @@ class Job:
         peer: index of the peer.
         cycle: given back in `Trained`.
         asked_us: simulated time of the question.
-        vector: the part that peers merge, float32 `(shared,)`; dropped once trained.
+        vector: the part that peers merge, float32 `(shared,)`; dropped once it is in a stack.
         local: the part that stays with the peer, float32 `(dim - shared,)`; None stands for the
             initial one. Replaced by the trained one.
         momentum: float32 `(dim,)`; None stands for zeros. Replaced by the new one.
-        trained: the result, once there is one.
+        batch: the others that it is trained with, once that is settled.
+        row: its place among them.
     """
 
     peer: int
@@ -56,18 +81,34 @@ class Job:
     vector: NDArray[np.float32] | None
     local: NDArray[np.float32] | None
     momentum: NDArray[np.float32] | None
-    trained: Trained | None = None
+    batch: "_Batch | None" = None
+    row: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Jobs that are trained together; `stack` holds the results once they are."""
+
+    jobs: list[Job]
+    stack: Stack | None = None
+    away: bool = False  # with the worker
+    loss: list[float] = field(default_factory=list)
 
 
 class Postponed:
     """Jobs waiting to be trained together.
 
+    `calls` counts the stacks trained so far, `given` those given to the worker.
+
     Args:
         learner: trains stacks of vectors.
-        rows: the peers' data; `rows` stays at hand.
+        rows: the peers' data; `rows` stays at hand. What the worker draws from is its state when
+            the worker starts, at the first full stack.
         initial: the vector that everybody starts with, float32 `(dim,)`.
         postpone: False trains each job alone at its completion, for comparison.
-        chunk_peers: at most this many in one call of the learner, which bounds memory.
+        stack_peers_max: at most this many in one call of the learner; None for what suits the
+            length of its vectors.
+        worker: train full stacks in a process beside this one. Results are the same.
     """
 
     def __init__(
@@ -77,39 +118,74 @@ class Postponed:
         initial: NDArray[np.float32],
         *,
         postpone: bool = True,
-        chunk_peers: int = CHUNK_PEERS,
+        stack_peers_max: int | None = None,
+        worker: bool = False,
     ) -> None:
         self._learner = learner
         self.rows = rows
         self._initial = initial
         self._postpone = postpone
-        self._chunk_peers = chunk_peers
-        self._waiting: dict[int, Job] = {}  # by peer, in order of asking
+        self._form = Form(learner.dim, learner.carries)
+        self._most = stack_peers_max or min(
+            max(STACK_NUMBERS // learner.dim, STACK_PEERS_MIN), STACK_PEERS_MAX
+        )
+        self._least = min(STACK_PEERS_MIN, self._most)
+        self._open: list[Job] = []
+        self._outstanding = 0
+        self._wanted = worker
+        self._worker: Worker | None = None
+        self._full: deque[_Batch] = deque()  # for the worker, not yet with it
+        self._away: deque[tuple[int, _Batch]] = deque()  # with the worker, and in which slot
         self.calls = 0
+        self.given = 0
 
     def ask(self, job: Job) -> None:
         """Take on a job. A peer has at most one at any time."""
-        if self.rows.trainable(job.peer):
-            self._waiting[job.peer] = job
-        else:
+        if not self.rows.trainable(job.peer):
             job.vector = None
-            job.trained = Trained(job.cycle, None, 0, float("nan"))
+            return
+        self._outstanding += 1
+        self._open.append(job)
+        full = min(max(self._outstanding // STACKS_OUTSTANDING, self._least), self._most)
+        if len(self._open) >= full and self._postpone:
+            batch = self._close_open()
+            if self._wanted:
+                self._full.append(batch)
+                self._feed()
 
     def cancel(self, job: Job) -> None:
         """Forget a job whose peer has gone."""
-        if self._waiting.get(job.peer) is job:
-            del self._waiting[job.peer]
+        if job.batch is None:
+            if job.vector is None:
+                return  # there was nothing to train on
+            self._open.remove(job)
+        # One in a full stack is trained all the same: without it the others' last digits could
+        # depend on whether the stack was trained before its peer went.
+        self._outstanding -= 1
 
     def result(self, job: Job) -> Trained:
-        """The job is due: its result, training everything that waits if it has none yet."""
-        if job.trained is None:
-            due = list(self._waiting.values()) if self._postpone else [job]
-            for start in range(0, len(due), self._chunk_peers):
-                self._train(due[start : start + self._chunk_peers])
-            for done in due:
-                del self._waiting[done.peer]
-        assert job.trained is not None  # noqa: S101 - trained above; tells the type checker
-        return job.trained
+        """The job is due: its result, training what it needs if that is not done yet.
+
+        Raises:
+            LocalError: the worker failed or has died.
+        """
+        if job.batch is None and job.vector is None:
+            return Trained(job.cycle, None, 0, float("nan"))
+        batch = job.batch or self._close_open(None if self._postpone else job)
+        while batch.stack is None:
+            self._advance(batch)
+        self._outstanding -= 1
+        row, shared = job.row, self._learner.shared
+        vector = batch.stack.vectors[row]
+        delta = vector
+        if shared < len(self._initial):
+            # Copies, so that one peer's numbers do not keep the whole stack in memory.
+            delta, job.local = vector[:shared], vector[shared:].copy()
+        momentum = batch.stack.momentum[row]
+        # What is empty or zero costs no memory: a whole mesh of it would be much.
+        job.momentum = momentum.copy() if momentum.any() else None
+        job.batch = None
+        return Trained(job.cycle, delta, int(batch.stack.steps[0]), batch.loss[row])
 
     def whole(
         self, vector: NDArray[np.float32], local: NDArray[np.float32] | None
@@ -119,32 +195,107 @@ class Postponed:
             local = self._initial[len(vector) :]
         return np.concatenate([vector, local]) if len(local) else vector
 
-    def _train(self, jobs: list[Job]) -> None:
+    def close(self) -> None:
+        """End the worker, if there is one, after what it has; a later full stack starts another."""
+        if self._worker is None:
+            return
+        try:
+            while self._collect(wait=True):
+                pass
+        except LocalError:
+            self._worker.close()  # and keep it, so that it says so again to whoever asks for more
+            return
+        self._worker.close()
+        self._worker = None
+
+    def _close_open(self, only: Job | None = None) -> _Batch:
+        """Settle who is trained together: all that are open, or one alone."""
+        if only is None:
+            batch = _Batch(self._open)
+            self._open = []
+        else:
+            batch = _Batch([only])
+            self._open.remove(only)
+        for row, job in enumerate(batch.jobs):
+            job.batch, job.row = batch, row
+        return batch
+
+    def _advance(self, wanted: _Batch) -> None:
+        """Bring a batch that is due closer to being trained; never be idle meanwhile."""
+        if not wanted.away:
+            if wanted in self._full:
+                self._full.remove(wanted)
+            self._train_here(wanted)
+            return
+        self._feed()
+        if wanted.stack is not None:
+            return
+        if self._full:
+            self._train_here(self._full.popleft())
+        else:
+            self._collect(wait=True)
+
+    def _train_here(self, batch: _Batch) -> None:
+        stack = self._form.new(len(batch.jobs))
+        self._fill(stack, batch.jobs)
+        self._train(stack)
+        self._finish(batch, stack)
+
+    def _feed(self) -> None:
+        """Take from the worker what is done, and give it what it has room for."""
+        if self._worker is None:
+            self._worker = Worker(self._train, self._form, self._most)
+        while self._collect(wait=False):
+            pass
+        while self._full and self._worker.has_room:
+            batch = self._full.popleft()
+            slot, stack = self._worker.slot(len(batch.jobs))
+            self._fill(stack, batch.jobs)
+            self._worker.give(slot, len(batch.jobs))
+            batch.away = True
+            self.given += 1
+            self._away.append((slot, batch))
+
+    def _collect(self, *, wait: bool) -> bool:
+        """Take one trained stack from the worker; False if there is none yet."""
+        worker = self._worker
+        if worker is None or not self._away or not worker.done(wait=wait):
+            return False
+        slot, batch = self._away.popleft()
+        batch.away = False
+        self._finish(batch, worker.take(slot, len(batch.jobs)))
+        return True
+
+    def _finish(self, batch: _Batch, stack: Stack) -> None:
         self.calls += 1
-        batches = self.rows.batches(
-            [job.peer for job in jobs],
-            [job.cycle for job in jobs],
-            [job.asked_us for job in jobs],
-        )
+        batch.loss = stack.loss.tolist()
+        batch.stack = stack
+
+    def _fill(self, stack: Stack, jobs: list[Job]) -> None:
         shared = self._learner.shared
-        vectors = np.empty((len(jobs), self._learner.dim), np.float32)
-        vectors[:, shared:] = self._initial[shared:]
-        momentum = np.zeros_like(vectors)
+        stack.peers[:] = [job.peer for job in jobs]
+        stack.cycles[:] = [job.cycle for job in jobs]
+        stack.times_us[:] = [job.asked_us for job in jobs]
+        stack.vectors[:, shared:] = self._initial[shared:]
+        stack.momentum[:] = 0.0
         for row, job in enumerate(jobs):
-            vectors[row, :shared] = job.vector
-            if job.local is not None:
-                vectors[row, shared:] = job.local
-            if job.momentum is not None:
-                momentum[row] = job.momentum
-        outcome = self._learner.train(vectors, momentum, batches)
-        deltas = outcome.vectors[:, :shared] - vectors[:, :shared]
-        moving = np.count_nonzero(outcome.momentum, axis=1)
-        steps = int(batches.x.shape[1])
-        for row, job in enumerate(jobs):
+            stack.vectors[row, :shared] = job.vector
             job.vector = None
-            # What is empty or zero costs no memory: a whole mesh of it would be much.
-            job.local = (
-                outcome.vectors[row, shared:].copy() if shared < len(self._initial) else None
-            )
-            job.momentum = outcome.momentum[row].copy() if moving[row] else None
-            job.trained = Trained(job.cycle, deltas[row], steps, float(outcome.loss[row]))
+            if job.local is not None:
+                stack.vectors[row, shared:] = job.local
+            if job.momentum is not None:
+                stack.momentum[row] = job.momentum
+
+    def _train(self, stack: Stack) -> None:
+        """Train in place; in this process or in the worker."""
+        peers = stack.peers.tolist()
+        batches = self.rows.batches(peers, stack.cycles.tolist(), stack.times_us.tolist())
+        momentum = stack.momentum if self._form.carries else np.zeros_like(stack.vectors)
+        outcome = self._learner.train(stack.vectors, momentum, batches)
+        shared = self._learner.shared
+        stack.vectors[:, :shared] = outcome.vectors[:, :shared] - stack.vectors[:, :shared]
+        stack.vectors[:, shared:] = outcome.vectors[:, shared:]
+        if self._form.carries:
+            stack.momentum[:] = outcome.momentum
+        stack.loss[:] = outcome.loss
+        stack.steps[0] = batches.x.shape[1]

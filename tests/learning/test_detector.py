@@ -1,16 +1,20 @@
 """Hand-written training: against autograd, against numpy, one peer against many."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
 from gossip.learning import detector as module
+from gossip.learning import stacked
 from gossip.learning.descent import Descent
 from gossip.learning.detector import Classifier, Detector
 from gossip.learning.learner import Batches, Learner
 from gossip.learning.reference import ReferenceClassifier, ReferenceDetector
 from gossip.learning.shapes import DetectorShape, MLPShape
+from gossip.learning.stacked import StackedClassifier, StackedDetector
 
 FEATURES, FAMILIES = 6, 4
 TOLERANCE = 1e-5  # of the largest number: what the order of sums in a product may change
@@ -20,6 +24,11 @@ CLASSIFIER = Classifier(MLPShape((FEATURES, 5, FAMILIES)), Descent(0.1))
 LOGISTIC = Classifier(MLPShape((FEATURES, FAMILIES)), Descent(0.1))
 MODELS = [DETECTOR, CLASSIFIER, LOGISTIC]
 REFERENCES = [ReferenceClassifier(LOGISTIC.sizes), ReferenceDetector(DETECTOR.sizes)]
+STACKED = [
+    StackedClassifier(CLASSIFIER.sizes, CLASSIFIER.descent),
+    StackedClassifier(LOGISTIC.sizes, LOGISTIC.descent),
+    StackedDetector(DETECTOR.sizes, DETECTOR.descent),
+]
 
 
 def some_batches(peers: int, steps: int = 4, rows: int = 9, seed: int = 1) -> Batches:
@@ -123,12 +132,20 @@ def test_a_peer_does_not_feel_who_else_is_in_the_stack(
 @pytest.mark.parametrize(
     ("model", "reference"),
     [
-        (CLASSIFIER, ReferenceClassifier(CLASSIFIER.sizes, CLASSIFIER.descent)),
-        (LOGISTIC, ReferenceClassifier(LOGISTIC.sizes, LOGISTIC.descent)),
-        (DETECTOR, ReferenceDetector(DETECTOR.sizes, DETECTOR.descent)),
+        (model, reference)
+        for models in ((CLASSIFIER, LOGISTIC, DETECTOR), STACKED)
+        for model, reference in zip(
+            models,
+            [
+                ReferenceClassifier(CLASSIFIER.sizes, CLASSIFIER.descent),
+                ReferenceClassifier(LOGISTIC.sizes, LOGISTIC.descent),
+                ReferenceDetector(DETECTOR.sizes, DETECTOR.descent),
+            ],
+            strict=True,
+        )
     ],
 )
-def test_torch_trains_as_the_numpy_reference_does(model: Learner, reference: Learner) -> None:
+def test_stacks_train_as_the_numpy_reference_does(model: Learner, reference: Learner) -> None:
     assert (model.dim, model.shared) == (reference.dim, reference.shared)
     assert model.shape == reference.shape
     assert np.array_equal(model.initial(b"s"), reference.initial(b"s"))
@@ -141,7 +158,27 @@ def test_torch_trains_as_the_numpy_reference_does(model: Learner, reference: Lea
     assert np.allclose(ours.loss, theirs.loss, rtol=TOLERANCE, equal_nan=True)
 
 
-@pytest.mark.parametrize("model", [*MODELS, *REFERENCES])
+@pytest.mark.parametrize("carries", [True, False])
+@pytest.mark.parametrize("model", STACKED)
+def test_in_numpy_a_peers_result_is_the_same_to_the_last_bit_in_any_stack(
+    model: StackedClassifier | StackedDetector, carries: bool
+) -> None:
+    model = replace(model, descent=Descent(0.1, 0.9 if carries else 0.0))
+    peers = stacked.CHUNK_PEERS_MAX + 3  # a boundary between chunks, and a short last chunk
+    batches = some_batches(peers)
+    vectors, momentum = stack_of(model, peers)
+    momentum *= carries
+    together = model.train(vectors, momentum, batches)
+    assert together.momentum.any() == carries == model.carries
+    for part in (slice(0, 1), slice(5, 8), slice(peers - 40, peers)):
+        few = Batches(batches.x[part], batches.y[part], batches.known[part])
+        apart = model.train(vectors[part], momentum[part], few)
+        assert np.array_equal(apart.vectors, together.vectors[part])
+        assert np.array_equal(apart.momentum, together.momentum[part])
+        assert np.array_equal(apart.loss, together.loss[part])
+
+
+@pytest.mark.parametrize("model", [*MODELS, *REFERENCES, *STACKED])
 def test_the_inputs_stay_as_they_are_and_may_be_read_only(model: Learner) -> None:
     batches = some_batches(2)
     vectors, momentum = stack_of(model, 2)
@@ -202,8 +239,9 @@ def test_families_that_a_peer_does_not_know_keep_their_outputs() -> None:
     assert not np.array_equal(before["name.w"][..., :2], after["name.w"][..., :2])
 
 
-def test_a_step_is_never_longer_than_the_clip() -> None:
-    model = Detector(DETECTOR.sizes, Descent(rate=1.0, momentum=0.0, clip=0.25))
+@pytest.mark.parametrize("kind", [Detector, StackedDetector])
+def test_a_step_is_never_longer_than_the_clip(kind: type[Detector | StackedDetector]) -> None:
+    model = kind(DETECTOR.sizes, Descent(rate=1.0, momentum=0.0, clip=0.25))
     batches = some_batches(3, steps=1)
     batches.x[1] *= 1e4
     vectors, momentum = stack_of(model, 3)
@@ -213,11 +251,12 @@ def test_a_step_is_never_longer_than_the_clip() -> None:
     assert lengths[1] == pytest.approx(0.25, rel=1e-3)
 
 
-def test_a_peer_that_overflows_keeps_its_vector_and_harms_nobody() -> None:
+@pytest.mark.parametrize("model", [DETECTOR, STACKED[0], STACKED[2]])
+def test_a_peer_that_overflows_keeps_its_vector_and_harms_nobody(model: Learner) -> None:
     batches = some_batches(3)
-    vectors, momentum = stack_of(DETECTOR, 3)
+    vectors, momentum = stack_of(model, 3)
     vectors[1] = 1e30
-    outcome = DETECTOR.train(vectors, momentum, batches)
+    outcome = model.train(vectors, momentum, batches)
     assert np.array_equal(outcome.vectors[1], vectors[1])
     assert not outcome.momentum[1].any()
     assert np.isnan(outcome.loss[1])
@@ -225,7 +264,7 @@ def test_a_peer_that_overflows_keeps_its_vector_and_harms_nobody() -> None:
     assert np.isfinite(outcome.loss[[0, 2]]).all()
 
 
-@pytest.mark.parametrize("model", [DETECTOR, *REFERENCES])
+@pytest.mark.parametrize("model", [DETECTOR, *REFERENCES, *STACKED])
 def test_batches_that_do_not_fit_are_refused(model: Learner) -> None:
     vectors, momentum = stack_of(model, 2)
     whole = some_batches(2)

@@ -99,6 +99,7 @@ class Rig:
         postpone: bool = True,
         rows: FakeRows | None = None,
         outboxes: int = 64,
+        worker: bool = False,
     ) -> None:
         self.lives: dict[int, list[FakePeer]] = {index: [] for index in range(count)}
 
@@ -111,16 +112,18 @@ class Rig:
         times = tuple(ms * MS for ms in train_ms) if train_ms else (5 * MS,) * count
         self.rows = rows or FakeRows()
         latency = Anywhere(constant(latency_ms * MS))
+        self.trainer = Postponed(
+            FakeLearner(),
+            self.rows,
+            np.zeros(3, np.float32),
+            postpone=postpone,
+            stack_peers_max=4,
+            worker=worker,
+        )
         self.world = World(
             [name(index) for index in range(count)],
             spawn,
-            Postponed(
-                FakeLearner(),
-                self.rows,
-                np.zeros(3, np.float32),
-                postpone=postpone,
-                stack_peers_max=4,
-            ),
+            self.trainer,
             Links(rules, latency, b"rig"),
             Physics(times, lost_after_ms * MS, outboxes=outboxes, bootstrap=(0,)),
             [*starts, *changes],

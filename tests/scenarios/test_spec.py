@@ -80,8 +80,6 @@ def test_a_scenario_written_out_reads_back_the_same(path):
         (BASE + '[data]\nsource = "recordings"\nclasses = 3\n', "data.classes", "gaussian"),
         (BASE + '[data]\nsource = "recordings"\nrows = 99\n', "data.rows", "recordings need 100"),
         (BASE + '[learning]\nmodel = "detector"\nhidden = [4]\n', "learning.hidden", "its own"),
-        (BASE + '[learning]\nmodel = "detector"\narithmetic = "numpy"\n',
-         "learning.arithmetic", "torch"),
         (BASE + '[data]\nlabelled = "x"\n', "data.labelled", "names no peers"),
     ],
 )  # fmt: skip
