@@ -35,10 +35,11 @@ def deal(
     """Split a table by use and deal it to peers.
 
     Amounts: a peer gets `data.rows` benign rows to train on, `data.rows` divided by the number of
-    families there are of each attack, and `data.calibrate_rows` to calibrate with, or less where the table
-    has less. By device or site and by time no peer gets more; the other ways deal out as much
-    altogether, as unequally as they say. Of benign rows a peer holds out `data.test_rows` at most,
-    and it is tested on `data.test_rows` divided by the number of attacks of each attack.
+    families that are there of each attack, and `data.calibrate_rows` to calibrate with, or less
+    where the table has less. By device or site and by time no peer gets more; the other ways deal
+    out as much altogether, as unequally as they say. Of benign rows a peer holds out
+    `data.test_rows` at most, and it is tested on `data.test_rows` divided by the number of attacks
+    of each attack.
 
     By device or site, owner o's rows go to the peers p with p modulo owners = o, in turn; where
     there are more owners than peers, owner o's go to peer o modulo peers. By time, each peer's span

@@ -55,7 +55,8 @@ def _by_families(
     if each > len(attacks):
         raise ConfigError(
             f"families({each}) asks for more than there are; the data have rows of "
-            f"{len(attacks)} attack families: {', '.join(families[a] for a in attacks) or 'none'}"
+            f"{len(attacks)} attack families (but for those that appear later): "
+            f"{', '.join(families[a] for a in attacks) or 'none'}"
         )
     if each * peers < len(attacks):
         raise ConfigError(
