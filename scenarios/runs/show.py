@@ -11,6 +11,7 @@ from rich.table import Table
 
 from scenarios.measures.samples import Sample, Spread
 from scenarios.plan.plan import make_plan
+from scenarios.runs.expectations import demand, verdict_table, verdicts
 from scenarios.runs.results import Result, make_folder, save, whole_file
 from scenarios.runs.simulate import Progress, run_stage, set_up
 from scenarios.spec.scenario import read
@@ -43,6 +44,8 @@ def simulate_file(
     Raises:
         ConfigError: the scenario is wrong; nothing has been done or written.
         StateError: `out` cannot be written. Nothing has been run, unless the disk filled up since.
+        ExpectationError: the results are written and printed, and not what the scenario expects.
+        KeyboardInterrupt: likewise, and they are those of a run that was interrupted.
     """
     console = Console() if console is None else console
     notes = Console(stderr=True) if notes is None else notes
@@ -78,6 +81,12 @@ def simulate_file(
     else:
         console.print(summary(result))
         console.print(footer(result))
+    told = verdicts(result, scenario)
+    if told:
+        (notes if as_json else console).print(verdict_table(told))
+    if not result.complete:
+        raise KeyboardInterrupt
+    demand(told)
     return result
 
 

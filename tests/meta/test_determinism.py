@@ -19,7 +19,7 @@ CLOCKS_AND_CHANCE = {"random", "secrets", "time", "uuid"}
 ALLOWED = {
     "scenarios/runs/simulate.py": (
         "time",
-        "tells a person how fast the run went, outside the trace",
+        "tells a person how fast the run went, and how often to look up, outside the trace",
     ),
 }
 

@@ -3,17 +3,21 @@
 import json
 import signal
 from dataclasses import asdict, replace
+from io import StringIO
 from math import isfinite
 
 import pytest
+from rich.console import Console
 
-from gossip.errors import ConfigError, StateError
+from gossip.errors import ConfigError, ExpectationError, StateError
 from node.config.tables import from_table
 from scenarios.measures.named import names, parse, value
 from scenarios.plan.expect import expectations
 from scenarios.plan.plan import make_plan
+from scenarios.runs import show
 from scenarios.runs.expectations import verdict_table, verdicts
 from scenarios.runs.results import Result, load, save
+from scenarios.runs.show import simulate_file
 from scenarios.runs.simulate import Progress, Record, run_stage, set_up, simulate
 from scenarios.runs.text import plain, readable
 from scenarios.spec.scenario import Scenario
@@ -192,6 +196,33 @@ def test_expectations_are_judged_and_named(result):
     cut = replace(result, complete=False, reached_us=90 * SECOND_US)
     told = verdicts(cut, scenario(expect={"up": "6"}))[0]
     assert (told.holds, told.reason) == (False, "the run was interrupted at 90 s")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_failed_expectation_ends_the_command_after_its_results_are_written(tmp_path, as_json):
+    path, out = tmp_path / "small.toml", tmp_path / "out"
+    path.write_text('[mesh]\npeers = 3\nduration = "30 s"\n[learning]\narithmetic = "numpy"\n'
+                    '[expect]\nparts = 1\nup = "> 3"\n')  # fmt: skip
+    console, notes = Console(file=StringIO()), Console(file=StringIO())
+    with pytest.raises(ExpectationError, match="1 of 2 expectations failed; first: up was "):
+        simulate_file(path, out=out, as_json=as_json, console=console, notes=notes)
+    table = (notes if as_json else console).file.getvalue()
+    assert "FAILS" in table
+    assert "holds" in table
+    assert load(out).complete
+
+
+def test_an_interrupted_command_writes_its_results_first(tmp_path, monkeypatch):
+    path, out = tmp_path / "small.toml", tmp_path / "out"
+    path.write_text('[mesh]\npeers = 3\nduration = "30 s"\n[learning]\narithmetic = "numpy"\n')
+    quiet = Console(file=StringIO())
+    monkeypatch.setattr(show, "_state", lambda _: str(signal.raise_signal(signal.SIGINT)))
+    with pytest.raises(KeyboardInterrupt):
+        simulate_file(path, out=out, trace=True, console=quiet, notes=quiet)
+    stored = load(out)
+    assert not stored.complete
+    assert stored.samples == ()
+    assert stored.trace_events == len((out / "trace.jsonl").read_text().splitlines())
 
 
 @pytest.mark.parametrize(
