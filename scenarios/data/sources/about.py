@@ -22,6 +22,7 @@ class Download:
             written down, see `scenarios.data.fetch`.
         unpack: whether it is an archive (.zip or .tar.gz).
         bytes_max: a longer answer is refused; three times the size that the publisher states.
+        unpacked_max: an archive that holds more bytes is refused.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Download:
     sha256: str | None = None
     unpack: bool = False
     bytes_max: int = BYTES_MAX
+    unpacked_max: int = BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)

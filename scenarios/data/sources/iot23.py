@@ -78,6 +78,7 @@ ABOUT = About(
             "https://mcfp.felk.cvut.cz/publicDatasets/IoT-23-Dataset/iot_23_datasets_small.tar.gz",
             unpack=True,
             bytes_max=27_000_000_000,
+            unpacked_max=150_000_000_000,
         ),
     ),
 )
