@@ -12,13 +12,13 @@ from gossip.contacts import Contact
 from gossip.fingerprint import Fingerprint
 from gossip.learning.learner import Learner
 from gossip.peer import Peer
+from scenarios.conditions.told import faults
 from scenarios.data.load import load_data
 from scenarios.data.shards import Shards
 from scenarios.measures.judges import Judge, make_model
 from scenarios.measures.measure import Panel, draw_panel, frames, measure
 from scenarios.measures.samples import JudgedPeer, Measured, Sample, Snapshot
 from scenarios.plan.expect import expectations
-from scenarios.plan.faults import faults
 from scenarios.plan.plan import Plan, make_plan
 from scenarios.runs.results import Result, versions
 from scenarios.runs.stopping import stopping
@@ -221,7 +221,7 @@ def _result(stage: Stage, record: Record) -> Result:
         seed=plan.seed,
         spec=table(spec),
         versions=versions(),
-        faults=faults(plan.scenario),
+        faults=faults(plan),
         complete=world.now_us >= plan.scenario.mesh.duration_us,
         reached_us=world.now_us,
         families=stage.shards.families,
