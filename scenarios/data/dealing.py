@@ -245,7 +245,7 @@ class _Dealer:
                 raise self.wrong(
                     "data.scaling",
                     f"all peers together have {len(benign)} benign rows to train on, and a scaler "
-                    f"needs {ROWS_MIN}; use more rows",
+                    f'needs {ROWS_MIN}; use more, or data.scaling = "none"',
                 )
             one = Scaler.fit(table.x[benign])
             return Scalers(np.broadcast_to(one.centre, shape), np.broadcast_to(one.spread, shape))
