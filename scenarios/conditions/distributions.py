@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from statistics import NormalDist
 
-from gossip.draws import Purpose, fraction, generator
+import numpy as np
+
 from gossip.errors import ConfigError
 from node.config.quantities import parse_duration_us
 
@@ -77,14 +78,13 @@ class Distribution:
         second = self.second * factor if self.kind is Kind.UNIFORM else self.second
         return Distribution(self.kind, max(1, round(self.first_us * factor)), second)
 
-    def remaining_us(self, seed: bytes, key: str) -> int:
+    def remaining_us(self, rng: np.random.Generator) -> int:
         """What is left of a span that is found under way at a random moment.
 
         Long spans are met more often, in proportion to their length, and at a place uniform in
         them (renewal theory; Feller, An Introduction to Probability Theory, volume 2, XI.4).
         """
-        share = fraction(seed, key, 0, Purpose.WORLD, 1)
-        return max(1, round(fraction(seed, key, 0, Purpose.WORLD, 2) * self._met(share, seed, key)))
+        return max(1, round(rng.random() * self._cut(self._met(rng))))
 
     def _quantile(self, share: float) -> float:
         first, second = float(self.first_us), self.second
@@ -102,24 +102,23 @@ class Distribution:
             case Kind.PARETO:
                 return first * math.pow(1.0 - share, -1.0 / second)
 
-    def _met(self, share: float, seed: bytes, key: str) -> float:
+    def _met(self, rng: np.random.Generator) -> float:
         """Length of the span that is under way: drawn in proportion to length."""
         first, second = float(self.first_us), self.second
         match self.kind:
-            case Kind.UNIFORM:
-                return math.sqrt(first**2 + share * (second**2 - first**2))
-            case Kind.LOGNORMAL:  # another log-normal, with the median moved up
-                return math.exp(second**2) * self._cut(self._quantile(share))
-            case Kind.EXPONENTIAL:  # the sum of two
-                other = fraction(seed, key, 0, Purpose.WORLD, 3)
-                return self._quantile(share) + self._quantile(other)
-            case Kind.WEIBULL:
-                power = generator(seed, key, 0, Purpose.WORLD).gamma(1.0 + 1.0 / second)
-                return float(self._cut(first * math.pow(power, 1.0 / second)))
-            case Kind.PARETO:
-                return float(self._cut(first * math.pow(1.0 - share, -1.0 / (second - 1.0))))
             case Kind.CONSTANT:
                 return first
+            case Kind.UNIFORM:
+                return math.sqrt(first**2 + rng.random() * (second**2 - first**2))
+            case Kind.LOGNORMAL:  # another log-normal, with the median moved up
+                return math.exp(second**2) * self._quantile(rng.random())
+            case Kind.EXPONENTIAL:  # the sum of two
+                return self._quantile(rng.random()) + self._quantile(rng.random())
+            case Kind.WEIBULL:
+                return first * math.pow(rng.gamma(1.0 + 1.0 / second), 1.0 / second)
+            case Kind.PARETO:  # another Pareto, with a heavier tail
+                tail = math.pow(1.0 - rng.random(), 1.0 / (second - 1.0))
+                return first / max(tail, first / LONGEST_US)
 
     @staticmethod
     def _cut(value: float) -> int:

@@ -45,8 +45,9 @@ def nights(
             depth = (coin - low) / (1.0 - low)
             half_us = round(math.acos(1.0 - 2.0 * depth) / math.tau * period_us)
             start_us, stop_us = trough_us - half_us, trough_us + half_us
+            crash = fraction(seed, key, night, Purpose.WORLD, 1)
             if stop_us > 0 and start_us <= end_us:
-                found.append(Away(max(0, start_us), stop_us, goes(seed, key, night, crash_share)))
+                found.append(Away(max(0, start_us), stop_us, goes(crash, crash_share)))
         trough_us += period_us
         night += 1
     return found

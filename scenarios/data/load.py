@@ -6,6 +6,7 @@ from gossip.errors import ConfigError
 from node.sensors.reading import Kind
 from scenarios.data.dealing import deal
 from scenarios.data.gaussian import gaussian
+from scenarios.data.kept import kept
 from scenarios.data.logs import logs_table
 from scenarios.data.recorded import load_recordings, recorded_table
 from scenarios.data.shards import Epochs, Shards
@@ -32,6 +33,7 @@ def load_data(plan: Plan, names: Sequence[str]) -> tuple[Shards, Rows]:
         return load_recordings(plan, names)
     else:
         shards = deal(load_table(plan), data, plan.labelled, seed, plan.appear, plan.where)
+    shards = kept(shards, plan.rows_max(shards.features), seed)
     return shards, Epochs(shards, names, learning.steps, learning.batch, seed)
 
 

@@ -17,6 +17,7 @@ from gossip.learning.learner import BENIGN, Batches
 from gossip.learning.samples import Role, SampleConfig, Samples
 from gossip.learning.scaling import ROWS_MIN, Scaler
 from node.sensors.reading import Kind, read
+from scenarios.conditions.devices import rows_that_fit
 from scenarios.data.appearing import Appearance, late_last, visible
 from scenarios.data.duplicates import repeated
 from scenarios.data.flowed import FlowLog, flows_table
@@ -188,19 +189,9 @@ class _Held:
 
 
 def _site(plan: Plan, names: Sequence[str], late: Mapping[int, Appearance], number: int) -> _Site:
-    data, learning = plan.scenario.data, plan.scenario.learning
+    data = plan.scenario.data
     peers = range(number, len(names), len(SITES))
-    config = SampleConfig(
-        len(SCHEMA),
-        len(FAMILIES),
-        train_max=data.rows,
-        calibrate_max=max(1, data.calibrate_rows),
-        holdout_max=data.test_rows,
-        family_max=max(1, data.rows // len(FAMILIES)),
-        rows=learning.batch,
-        steps=learning.steps,
-    )
-    gateways = tuple(Samples(config, plan.seed_bytes, names[peer]) for peer in peers)
+    gateways = tuple(Samples(_config(plan, peer), plan.seed_bytes, names[peer]) for peer in peers)
     attack_rows: list[Floats] = []
     families: list[int] = []
     room = [data.test_rows // (len(FAMILIES) - 1)] * len(FAMILIES)
@@ -221,6 +212,33 @@ def _site(plan: Plan, names: Sequence[str], late: Mapping[int, Appearance], numb
                 families.append(family)
     stacked = np.stack(attack_rows) if attack_rows else np.zeros((0, len(SCHEMA)), np.float32)
     return _Site(gateways, (stacked, np.array(families, np.int64)))
+
+
+def _config(plan: Plan, peer: int) -> SampleConfig:
+    """A gateway's bounds: those of the scenario, or what its device has memory for."""
+    data, learning = plan.scenario.data, plan.scenario.learning
+    # Benign rows, and of each family of attacks one part in `len(FAMILIES)` as many.
+    fit = (
+        rows_that_fit(plan.memory_bytes[peer], len(SCHEMA))
+        * len(FAMILIES)
+        // (2 * len(FAMILIES) - 1)
+    )
+    rows = min(data.rows, fit)
+    if rows < ROWS_MIN:
+        raise ConfigError(
+            f"{plan.where}: mesh.device: the memory of peer {peer} holds {rows} benign rows of the "
+            f"recordings beside their attacks, and a scaler needs {ROWS_MIN}; give it more"
+        )
+    return SampleConfig(
+        len(SCHEMA),
+        len(FAMILIES),
+        train_max=rows,
+        calibrate_max=max(1, data.calibrate_rows),
+        holdout_max=data.test_rows,
+        family_max=max(1, rows // len(FAMILIES)),
+        rows=learning.batch,
+        steps=learning.steps,
+    )
 
 
 def _dealt(name: str, site: str, gateways: int) -> Iterator[tuple[Flow, int, int]]:

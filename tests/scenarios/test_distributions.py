@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossip.draws import Purpose, fraction
+from gossip.draws import Purpose, fraction, generator
 from gossip.errors import ConfigError
 from scenarios.conditions.distributions import (
     LONGEST_US,
@@ -52,7 +52,8 @@ def test_draws_have_the_mean_and_median_of_the_closed_form(text):
 def test_what_is_left_at_a_random_moment_is_as_renewal_theory_says(text):
     """The mean of it is E[X^2] / (2 E[X]), and the share above x is that of all time above x."""
     distribution = parse_distribution(text, CYCLE_US)
-    left = [distribution.remaining_us(b"seed", f"peer/{number}") for number in range(6_000)]
+    rng = generator(b"seed", "test", 0, Purpose.WORLD)
+    left = [distribution.remaining_us(rng) for _ in range(6_000)]
     grid = [distribution.quantile_us((place + 0.5) / 200_000) for place in range(200_000)]
     limit_us = distribution.mean_us / 2.0
     beyond = sum(max(0.0, length_us - limit_us) for length_us in grid) / sum(grid)
