@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from node.config.flags import FOLDER
+from node.config.flags import FILE, FOLDER
 
 
 @click.group()
@@ -38,3 +38,20 @@ def fetch(name: str, folder: Path) -> None:
     from scenarios.data import catalogue
 
     catalogue.bring(name, folder)
+
+
+@data.command()
+@click.argument("file", type=FILE)
+@click.option("--seed", type=int, help="Instead of the scenario's own.")
+@click.option("--draw", type=FILE, help="Draw it to this .png or .svg file.")
+@click.option("--json", "as_json", is_flag=True, help="Rows by peer and family, as JSON.")
+def show(file: Path, seed: int | None, draw: Path | None, as_json: bool) -> None:
+    """Show which peer of a scenario would hold which rows, without running it.
+
+    FILE is a scenario file, or a name of `hedgerow scenarios`.
+    """
+    from scenarios.data.show import show as tell
+
+    told = tell(file, seed, draw, as_json=as_json)
+    if as_json:
+        click.echo(json.dumps(told, indent=1))

@@ -80,7 +80,7 @@ _UNUSED = "a field that is set by the capturing software alone, or never"
 ABOUT = About(
     name="edge-iiotset",
     title="Edge-IIoTset",
-    licence="CC BY-NC-SA 4.0; free for academic research",
+    licence="free for academic research with a citation",
     citation="Ferrag et al., Edge-IIoTset: A New Comprehensive Realistic Cyber Security Dataset of "
     "IoT and IIoT Applications, IEEE Access 10, 2022",
     size="2,219,201 rows (DNN), 157,800 (ML); 1.1 GB and 80 MB",
