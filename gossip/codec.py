@@ -111,7 +111,7 @@ def decode(frame: bytes, digest: bytes, bytes_max: int = 2**24) -> Message:
     _integer(kind, 0, 255, "kind")
     if not isinstance(theirs, bytes) or len(theirs) != DIGEST_BYTES:
         raise RemoteError(f"fingerprint is not {DIGEST_BYTES} bytes")
-    if (version != PROTOCOL_VERSION or theirs != digest) and kind != _KINDS[Refuse]:
+    if (theirs != digest or version != PROTOCOL_VERSION) and kind != _KINDS[Refuse]:
         raise MismatchError(
             f"protocol version {version} and fingerprint {theirs.hex()} "
             f"where ours are {PROTOCOL_VERSION} and {digest.hex()}"
@@ -122,8 +122,8 @@ def decode(frame: bytes, digest: bytes, bytes_max: int = 2**24) -> Message:
 def _message(kind: int, fields: list[Any]) -> Message:
     match kind, fields:
         case 1, [fragments, bool(answer)]:
-            parts = tuple(_fragment(f) for f in _array(fragments, 1, FRAGMENTS_MAX, "fragments"))
-            if len({f.index for f in parts}) != len(parts):
+            parts = tuple(map(_fragment, _array(fragments, 1, FRAGMENTS_MAX, "fragments")))
+            if len(parts) > 1 and len({f.index for f in parts}) != len(parts):
                 raise RemoteError("a fragment is given twice")
             return Model(parts, answer)
         case 2, [addresses, entries]:

@@ -1,6 +1,6 @@
 """A peer's model: one flat vector in fixed fragments, each with an age."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -59,10 +59,10 @@ class LocalModel:
         # Twice the bound: from one end of what a value may be to the other.
         if not is_sound(delta, 2 * PARAMETER_MAX):
             return False
-        trained = (self.vector + delta).astype(np.float32, copy=False)
+        trained = self.vector + delta
         if not is_sound(trained):
             return False
-        self.vector = trained
+        self.vector[:] = trained
         highest = self._config.age_max
         self._ages = [min(age + updates, max(highest, age)) for age in self._ages]
         return True
@@ -81,12 +81,12 @@ class LocalModel:
         config = self._config
         return capped_age(claimed, self._ages[index], config.age_lead_max, config.age_max)
 
-    def draw_fragments(self, seed: bytes, me: str, serial: int, count: int) -> list[int]:
+    def draw_fragments(self, seed: bytes, me: str, serial: int, count: int) -> Sequence[int]:
         """The indices of `count` fragments, drawn at random."""
-        indices = list(range(len(self.slices)))
-        if count < len(indices):
-            indices = sorted(choose(indices, count, seed, me, serial, Purpose.FRAGMENTS))
-        return indices
+        indices = range(len(self.slices))
+        if count >= len(indices):
+            return indices
+        return sorted(choose(indices, count, seed, me, serial, Purpose.FRAGMENTS))
 
     def message(
         self, seed: bytes, me: str, serial: int, indices: Iterable[int], *, answer: bool

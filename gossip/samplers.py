@@ -40,22 +40,32 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 class Samplers:
     """A fixed number of slots, each with one contact at most."""
 
+    __slots__ = ("_failures", "_held", "_me", "_ranks", "_restarts", "_salts", "_seed", "_slots")
+
     def __init__(self, me: PeerId, seed: bytes, slots: int) -> None:
         self._me = me
         self._seed = seed
+        self._slots = slots
         self._restarts = slots
-        self._salts = np.array([self._salt(i) for i in range(slots)], dtype=np.uint64)
-        self._ranks = np.full(slots, np.iinfo(np.uint64).max, dtype=np.uint64)
-        self._held: list[Contact | None] = [None] * slots
-        self._failures = [0] * slots
+        self._held: list[Contact | None] = []
+        self._failures: list[int] = []
+
+    def _open(self) -> None:
+        """Make the slots: at the first meeting, since in a fixed topology nobody is met."""
+        self._salts = np.array([self._salt(i) for i in range(self._slots)], dtype=np.uint64)
+        self._ranks = np.full(self._slots, np.iinfo(np.uint64).max, dtype=np.uint64)
+        self._held = [None] * self._slots
+        self._failures = [0] * self._slots
 
     def _salt(self, serial: int) -> int:
         return draw(self._seed, self._me, serial, Purpose.SAMPLER)
 
     def meet(self, contact: Contact) -> None:
         """A peer spoke to us, its identity proven, and told its addresses."""
-        if contact.peer == self._me or not self._held:
+        if contact.peer == self._me or not self._slots:
             return
+        if not self._held:
+            self._open()
         ranks = _mix(np.uint64(_key(contact.peer)) ^ self._salts)
         for slot in np.flatnonzero(ranks <= self._ranks):
             self._held[slot] = contact
