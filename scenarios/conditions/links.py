@@ -10,12 +10,13 @@ from enum import Enum
 from typing import Protocol
 
 from gossip.draws import Purpose, fraction
+from gossip.records import record
 from scenarios.conditions.latency import Delay
 
 _DRAWS_PER_RULE = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Crossing:
     """One frame about to leave its sender.
 
@@ -34,7 +35,7 @@ class Crossing:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Delivered:
     """The frame arrives `after_us` later."""
 
