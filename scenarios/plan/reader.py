@@ -71,7 +71,12 @@ class Reader:
     def latency(self, text: str, key: str) -> Delay:
         """A distribution of delay, or a table of them."""
         table = self.tables.get(text.strip())
-        return Anywhere(self.distribution(text, key)) if table is None else table
+        if table is not None:
+            return table
+        try:
+            return Anywhere(self.distribution(text, key))
+        except ConfigError as error:
+            raise ConfigError(f'{error}; or a table: "world" or "matrix"') from error
 
     def in_order(self, start_us: int, end_us: int, key: str) -> None:
         """Refuse a span that ends before it begins."""
