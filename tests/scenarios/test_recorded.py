@@ -1,5 +1,7 @@
 """Gateways made of the bundled recordings."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from gossip.errors import ConfigError
 from gossip.features import SCHEMA
 from gossip.flows import FAMILIES
 from node.config.tables import from_table
+from scenarios.data import recorded
 from scenarios.data.load import load_data
 from scenarios.plan.plan import make_plan
 from scenarios.runs.simulate import run_stage, set_up
@@ -14,11 +17,20 @@ from scenarios.spec.scenario import Scenario
 from scenarios.world.names import peer_names
 
 
-def plan(peers: int, seconds: int = 120):
+@pytest.fixture(autouse=True, scope="module")
+def read_once():
+    """Read each recording once for all tests of this file."""
+    flows = cache(lambda name, site, read=recorded._true: tuple(read(name, site)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorded, "_true", flows)
+        yield
+
+
+def plan(peers: int, seconds: int = 120, **data):
     table = {
         "mesh": {"peers": peers, "duration": f"{seconds} s", "cycle": "5 s"},
         "data": {"source": "recordings", "rows": 600, "calibrate_rows": 800,
-                 "labelled": "hospital"},
+                 "labelled": "hospital", **data},
         "learning": {"model": "detector", "momentum": 0.9, "steps": 8, "batch": 64,
                      "evaluate": "40 s", "alarm_budget": "2 %"},
     }  # fmt: skip
@@ -50,3 +62,50 @@ def test_more_gateways_than_rows_names_the_file_the_key_and_the_cure():
     crowded = plan(90)
     with pytest.raises(ConfigError, match=r"trial\.toml: mesh\.peers: 90 .* use fewer peers"):
         load_data(crowded, peer_names(90))
+
+
+SCAN = FAMILIES.index("scan")
+
+
+def test_an_attack_appears_at_one_site_and_everybody_is_tested_on_it_from_the_start():
+    appear = [{"family": "scan", "peers": "factory", "at": "1 min"}]
+    shards, rows = load_data(plan(6, labelled="all", appear=appear), peer_names(6))
+
+    def learns_it(now_us):
+        return [(rows.batches([peer], [3], [now_us]).y == SCAN).any() for peer in range(6)]
+
+    assert learns_it(59_999_999) == [False] * 6
+    assert learns_it(60_000_000) == [False, True, False, False, True, False]
+    trained = [(shard.train_y == SCAN).any() for shard in shards.shards]
+    assert trained == learns_it(60_000_000)
+    assert all((shard.test_y == SCAN).any() for shard in shards.shards)
+    for peer, shard in enumerate(shards.shards):
+        early, late = shards.visible.rows[:, peer].tolist()
+        assert not (shard.train_y[:early] == SCAN).any()
+        assert (shard.train_y[early:late] == SCAN).all()
+        assert late == len(shard.train_y)
+
+
+def test_an_attack_that_its_peers_never_saw_cannot_appear_there():
+    appear = [{"family": "scan", "peers": "factory", "at": "1 min"}]
+    with pytest.raises(ConfigError, match=r"trial\.toml: data\.appear\[1\]\.peers: none of them"):
+        load_data(plan(6, appear=appear), peer_names(6))  # only the hospital has labels
+
+
+def test_recordings_are_dealt_by_families_too_and_what_is_tested_was_not_trained_on():
+    shards, rows = load_data(
+        plan(5, labelled="all", shards="families(1)", scaling="none"), peer_names(5)
+    )
+    held = [set(shard.train_y.tolist()) for shard in shards.shards]
+    assert [len(families) for families in held] == [2] * 5
+    assert shards.removed > 500
+    trained = {
+        (row.tobytes(), family)
+        for shard in shards.shards
+        for row, family in zip(shard.train_x, shard.train_y.tolist(), strict=True)
+    }
+    for shard in shards.shards:
+        tested = zip(shard.test_x, shard.test_y.tolist(), strict=True)
+        assert not any((row.tobytes(), family) in trained for row, family in tested)
+    assert {0, 1, 2, 3, 5} == set(shards.shards[0].test_y.tolist())
+    assert rows.batches([0, 4], [1, 1], [0, 0]).x.shape == (2, 8, 64, len(SCHEMA))
