@@ -110,9 +110,7 @@ class Condition:
     def verdict(self, crossing: Crossing, seed: bytes, index: int) -> Verdict | None:
         """See `Rule`."""
         one, other = crossing.sender, crossing.receiver
-        if not (self.senders[one] and self.receivers[other]) and not (
-            self.both and self.senders[other] and self.receivers[one]
-        ):
+        if not self.matches(one, other):
             return None
         if not self.start_us <= crossing.now_us < self.end_us:
             return None
@@ -125,6 +123,13 @@ class Condition:
             return Fate.DROPPED
         share = 0.0 if self.latency.constant else _draw(crossing, seed, index, 1)
         return Delivered(wait_us + self.latency.after_us(one, other, share))
+
+    def matches(self, sender: int, receiver: int) -> bool:
+        """Whether frames from one to the other are meant, whatever the time."""
+        return bool(
+            (self.senders[sender] and self.receivers[receiver])
+            or (self.both and self.senders[receiver] and self.receivers[sender])
+        )
 
     def severs(self, _now_us: int, _sender: int, _receiver: int) -> bool:
         """See `Rule`. A condition may lose a frame, but never tells its sender."""

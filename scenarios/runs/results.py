@@ -55,6 +55,8 @@ class Result:
         mesh: who was there and knew whom, at each sample.
         bytes_sent: by each node.
         bytes_received: by each node.
+        wire_sent: by each node to its sockets, handshakes and multiplexer included; empty where no
+            sockets are.
         topics: how often peers reported each topic.
         frames: how many frames were delivered, dropped, unreachable, or shed by a full queue.
         cycles: begun by all peers.
@@ -80,6 +82,7 @@ class Result:
     mesh: tuple[Snapshot, ...] = ()
     bytes_sent: tuple[Count, ...]
     bytes_received: tuple[Count, ...]
+    wire_sent: tuple[Count, ...] = ()
     topics: dict[str, Count]
     frames: dict[str, Count]
     cycles: Count
