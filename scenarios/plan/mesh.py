@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 
 import networkx as nx
 
@@ -12,6 +13,7 @@ from scenarios.plan.reader import Reader
 from scenarios.spec.learning import Model
 from scenarios.spec.mesh import SAMPLING, Device
 from topologies.graphs import Table, build, schedule
+from topologies.spec import FILE
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
 """Unlike every other form of a selector."""
@@ -74,9 +76,8 @@ def topology(reader: Reader) -> nx.Graph | None:
     mesh = reader.scenario.mesh
     if mesh.topology == SAMPLING:
         return None
-    graph = reader.at(
-        "mesh.topology", lambda: build(mesh.topology, reader.seed, require_connected=True)
-    )
+    spec = _beside_the_file(mesh.topology, reader.where)
+    graph = reader.at("mesh.topology", lambda: build(spec, reader.seed, require_connected=True))
     if len(graph) != mesh.peers:
         raise reader.wrong(
             "mesh.topology",
@@ -84,6 +85,14 @@ def topology(reader: Reader) -> nx.Graph | None:
             f"make them equal",
         )
     return graph
+
+
+def _beside_the_file(spec: str, where: str) -> str:
+    """A graph's file is looked for beside the scenario's, as all files that it names are."""
+    kind, colon, path = spec.partition(":")
+    if kind != FILE or not colon or not path.strip():
+        return spec
+    return f"{FILE}:{Path(where).parent / Path(path.strip()).expanduser()}"
 
 
 def turns(graph: nx.Graph | None) -> tuple[Table, ...]:

@@ -185,6 +185,29 @@ def test_devices_are_groups_and_decide_speed_memory_and_presence(tmp_path):
                in enumerate(own) if place)  # fmt: skip
 
 
+def test_a_topology_file_is_looked_for_beside_the_scenario(tmp_path):
+    (tmp_path / "ring.txt").write_text("".join(f"{n} {(n + 1) % 20}\n" for n in range(20)))
+    plan = plan_of('topology = "file:ring.txt"\n', tmp_path)
+    assert plan.physics.neighbours[3] == (2, 4)
+    with pytest.raises(ConfigError, match=r"trial\.toml: mesh\.topology: .*none\.txt"):
+        plan_of('topology = "file:none.txt"\n', tmp_path)
+
+
+def test_regions_and_devices_are_groups_for_events_and_partitions(tmp_path):
+    text = (
+        '[[mesh.device]]\nname = "small"\npeers = "25 %"\n[links]\nlatency = "world"\n'
+        '[[links.region]]\nname = "india"\n[[links.region]]\nname = "brazil"\nweight = 3.0\n'
+        '[[links.partition]]\nstart = "1 min"\nend = "2 min"\nsides = ["india"]\n'
+        '[[event]]\nat = "5 min"\ndo = "crash"\npeers = "small"\n'
+    )
+    plan = plan_of(text, tmp_path)
+    assert [len(plan.groups[name]) for name in ("india", "brazil", "small")] == [5, 15, 5]
+    cut = [peer for peer in range(20) if plan.rules[0].side[peer]]
+    assert cut == list(plan.groups["india"])
+    crashed = [change.peer for change in plan.changes if change.deed is Deed.CRASH]
+    assert crashed == list(plan.groups["small"])
+
+
 SZEGED = {
     "links": {"latency": "uniform(1 cycle, 10 cycles)", "rule": [{"drop": "50 %"}]},
     "churn": {"restless": "all", "up": "lognormal(5 min, 1)", "online": "90 %"},
