@@ -19,6 +19,8 @@ neighbours. A picture is some 1,000 pixels wide."""
 
 TABLE_PEERS_MAX = 40  # more peers than a screen has lines are summed up by family
 
+TABLE_FAMILIES_MAX = 8  # more do not fit beside each other on a screen of 100 columns
+
 Counts = NDArray[np.float64]
 
 
@@ -144,12 +146,13 @@ def from_dict(told: Mapping[str, Any]) -> Holdings:
 
 
 def table(held: Holdings) -> Table:
-    """A row for each peer; for more than `TABLE_PEERS_MAX`, a row for each family."""
+    """A row for each peer; for more peers or families than fit on a screen, one for each family."""
     title = f"Who holds what: {held.peers:,} peers"
     if held.removed:
         title += f"; {held.removed:,} duplicates removed"
     found = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    if len(held.train) <= TABLE_PEERS_MAX and held.per_column == 1:
+    wide = np.count_nonzero(held.train.any(axis=0)) > TABLE_FAMILIES_MAX
+    if len(held.train) <= TABLE_PEERS_MAX and held.per_column == 1 and not wide:
         _by_peer(held, found)
     else:
         _by_family(held, found)

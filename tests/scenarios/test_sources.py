@@ -163,7 +163,7 @@ def test_unsw_has_one_schema_in_both_layouts_and_owners_from_addresses(tmp_path,
     unsw_small(tmp_path / "small")
     unsw_large(tmp_path / "large")
     small = read("unsw-nb15", tmp_path / "small").table
-    monkeypatch.setattr("scenarios.data.sources.csvs.OWNER_BENIGN_MIN", 1)
+    monkeypatch.setattr("scenarios.data.sources.gathered.OWNER_BENIGN_MIN", 1)
     table = read("unsw-nb15", tmp_path / "large").table
     assert table.schema == small.schema
     assert families(table) == ["benign", "fuzzers", "backdoor"]
@@ -187,7 +187,7 @@ def test_addresses_with_few_benign_rows_are_no_owners(tmp_path):
 
 
 def test_ton_iot_reads_quoted_text_and_orders_by_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("scenarios.data.sources.csvs.OWNER_BENIGN_MIN", 1)
+    monkeypatch.setattr("scenarios.data.sources.gathered.OWNER_BENIGN_MIN", 1)
     ton_iot(tmp_path)
     table = read("ton-iot", tmp_path).table
     assert families(table) == ["benign", "scanning", "xss"]

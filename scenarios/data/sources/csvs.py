@@ -1,166 +1,31 @@
 """Published tables in comma-separated files, read by a layout into one `Table`.
 
 A record is one line. Python's own `csv` reads a line that has quotes; all others are split at the
-commas, which is what makes a million rows a matter of seconds. No library in the lock file reads
-tables but numpy, whose `loadtxt` stops at the first bad cell; pandas would bring 60 MB for this.
+commas, which is what makes a million rows a matter of seconds. Of the libraries in the lock file,
+numpy's `loadtxt` stops at the first bad cell, and pyarrow is an optional extra; "-", "0x18" and
+"inf" would have to be seen to by hand with either.
 """
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gossip.errors import ConfigError
-from scenarios.data.shards import Labels
 from scenarios.data.sources.about import Reading
-from scenarios.data.sources.columns import Column, Doubles, fault, schema, to_numbers
+from scenarios.data.sources.columns import Doubles, fault, to_numbers
+from scenarios.data.sources.gathered import Rows
+from scenarios.data.sources.layout import File, Layout
 from scenarios.data.sources.sampling import chosen, count_lines, kept_lines, quotas
-from scenarios.data.table import Table
 
 BAD_SHARE_MAX = 0.01
 """Files with a larger share of bad rows are refused: this is then no accident but another layout.
-Of the real files tried, none has a bad row; the share leaves room for a download's torn last line
-and the few odd lines that users report of the larger sets. Our choice."""
+Of the real files tried, none has a bad row; the share leaves room for a torn last line and a few
+odd ones. Our choice."""
 
 CHUNK_ROWS = 512
 """Rows held as Python texts at one time; 8,192 took half as long again (measured)."""
-OWNERS_MAX = 10_000
-ELSEWHERE = "elsewhere"
-"""Owner of rows that were seen at none of a set's own devices."""
-
-OWNER_BENIGN_MIN = 250
-"""Benign rows that a machine needs to be an owner of its own, where addresses name the owners: a
-scaler wants 100 to train on (`gossip.learning.scaling.ROWS_MIN`), which are 0.4 of the benign rows
-(`scenarios.data.roles.BENIGN_SHARES`). A scan of a whole network would else make owners of
-addresses where nobody lives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What the columns of a set's files mean.
-
-    Args:
-        name: of the set.
-        columns: those that become features.
-        families: names, benign first.
-        label: the column that says what a row is; empty where the file does.
-        family: from such a cell, spaces around it taken off, to a family's name; None if unknown.
-        owner_from: columns whose cells decide a row's owner; empty where the file does.
-        owner: from these cells to the owner's name.
-        time: the column with the time of a row in seconds; empty where there is none.
-    """
-
-    name: str
-    columns: tuple[Column, ...]
-    families: tuple[str, ...]
-    label: str = ""
-    family: Callable[[str], str | None] = str
-    owner_from: tuple[str, ...] = ()
-    owner: Callable[..., str] = str
-    time: str = ""
-
-    @property
-    def needed(self) -> tuple[str, ...]:
-        """Every column that a file must have."""
-        others = (self.label, self.time, *self.owner_from)
-        return (*(column.name for column in self.columns), *(name for name in others if name))
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One file of a set.
-
-    Args:
-        path: see there.
-        name: relative to the folder, for messages and as the key of draws.
-        owner: of its rows, where the layout names no columns for that.
-        family: of its rows, where the layout names no column for that.
-        held_out: whether the authors set it aside for testing.
-        header: names of its columns, where its first line does not say them.
-        skipped: lines before the header, or before the rows if `header` is given.
-        renamed: other spellings of columns in this file, to the layout's.
-    """
-
-    path: Path
-    name: str
-    owner: str = ""
-    family: str = ""
-    held_out: bool = False
-    header: tuple[str, ...] = ()
-    skipped: int = 0
-    renamed: Mapping[str, str] = field(default_factory=dict)
-
-
-class _Rows:
-    """The rows gathered so far, in arrays made once for all that may come."""
-
-    def __init__(self, layout: Layout, rows: int) -> None:
-        self.layout = layout
-        features = sum(len(column.features) for column in layout.columns)
-        self.x = np.empty((rows, features), np.float32)
-        self.y = np.empty(rows, np.int64)
-        self.owner = np.empty(rows, np.int64)
-        self.time_s = np.zeros(rows, np.float64)
-        self.held_out = np.zeros(rows, np.bool_)
-        self.owners: dict[str, int] = {}
-        self.families = {family: number for number, family in enumerate(layout.families)}
-        self.count = 0
-        self.looked_at = 0
-        self.bad = 0
-        self.first_bad = ""
-
-    def refuse(self, file: File, line: int, why: str) -> None:
-        """Count a bad row; `line` counts from 1."""
-        self.bad += 1
-        self.first_bad = self.first_bad or f"{file.name}, line {line}: {why}"
-
-    def number(self, owner: str) -> int:
-        """Index of an owner; beyond the most that are told apart, all are one."""
-        if owner not in self.owners and len(self.owners) >= OWNERS_MAX:
-            owner = ELSEWHERE
-        return self.owners.setdefault(owner, len(self.owners))
-
-    def table(self, *, any_held_out: bool) -> Table:
-        """What was gathered."""
-        layout, used = self.layout, slice(0, self.count)
-        owner, owners = self.owner[used], tuple(self.owners)
-        if layout.owner_from:
-            owner, owners = _settled(owner, owners, self.y[used] == 0)
-        return Table(
-            schema=schema(layout.name, layout.columns),
-            columns=tuple(feature for column in layout.columns for feature in column.features),
-            families=layout.families,
-            x=self.x[used],
-            y=self.y[used],
-            owner=owner,
-            owners=owners,
-            time_s=self.time_s[used] if layout.time else None,
-            held_out=self.held_out[used] if any_held_out else None,
-        )
-
-
-def _settled(
-    owner: Labels, owners: tuple[str, ...], benign: NDArray[np.bool_]
-) -> tuple[Labels, tuple[str, ...]]:
-    """Owners with benign rows enough; the others are `ELSEWHERE`, or else the largest's."""
-    counts = np.bincount(owner[benign], minlength=len(owners))
-    kept = [
-        place
-        for place, name in enumerate(owners)
-        if counts[place] >= OWNER_BENIGN_MIN and name != ELSEWHERE
-    ]
-    rest = int(counts.sum() - counts[kept].sum())
-    if kept and rest < OWNER_BENIGN_MIN:
-        others = kept.index(max(kept, key=lambda place: (counts[place], -place)))
-        names: tuple[str, ...] = ()
-    else:
-        others, names = len(kept), (ELSEWHERE,)
-    number = np.full(len(owners), others, np.int64)
-    number[kept] = np.arange(len(kept))
-    return number[owner], (*(owners[place] for place in kept), *names)
 
 
 def read_files(files: Sequence[File], layout: Layout, rows_max: int, seed: bytes) -> Reading:
@@ -186,7 +51,7 @@ def read_files(files: Sequence[File], layout: Layout, rows_max: int, seed: bytes
     if not sum(rows):
         raise ConfigError(f"{files[0].name} holds no rows; fetch the set again")
     given = quotas(rows, rows_max)
-    gathered = _Rows(layout, sum(given))
+    gathered = Rows(layout, sum(given))
     for file, first, count, quota in zip(files, firsts, rows, given, strict=True):
         places = _places(file, layout)
         lines = first + chosen(count, quota, seed, file.name)
@@ -274,7 +139,7 @@ def _split(line: str) -> list[str]:
     return next(csv.reader([line], strict=True)) if '"' in line else line.split(",")
 
 
-def _add(gathered: _Rows, file: File, places: _Places, chunk: _Chunk) -> None:
+def _add(gathered: Rows, file: File, places: _Places, chunk: _Chunk) -> None:
     layout = gathered.layout
     numbers: list[int] = []
     rows: list[list[str]] = []
@@ -304,7 +169,7 @@ def _add(gathered: _Rows, file: File, places: _Places, chunk: _Chunk) -> None:
 
 
 def _store(
-    gathered: _Rows,
+    gathered: Rows,
     file: File,
     places: _Places,
     sound: tuple[list[int], list[list[str]], list[int]],

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from scenarios.data.sources.about import About, DataSet, Reading
 from scenarios.data.sources.columns import Amount, Bits, Column, Plain, Words, listed
-from scenarios.data.sources.csvs import File, Layout, read_files
+from scenarios.data.sources.csvs import read_files
 from scenarios.data.sources.folders import found, nothing
+from scenarios.data.sources.layout import File, Layout
 
 COLUMNS: tuple[Column, ...] = (
     *map(Amount, ("arp.opcode", "arp.hw.size")),

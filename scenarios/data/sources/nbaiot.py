@@ -14,8 +14,9 @@ import numpy as np
 from gossip.errors import ConfigError
 from scenarios.data.sources.about import BYTES_MAX, About, DataSet, Download, Reading
 from scenarios.data.sources.columns import AMOUNT_MAX, Amount, Plain, schema
-from scenarios.data.sources.csvs import File, Layout, read_files
+from scenarios.data.sources.csvs import read_files
 from scenarios.data.sources.folders import found, nothing
+from scenarios.data.sources.layout import File, Layout
 from scenarios.data.sources.sampling import chosen
 from scenarios.data.table import Table
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from scenarios.data.sources.about import About, DataSet, Download, Reading
 from scenarios.data.sources.columns import Amount, Column, Plain, Words, listed
-from scenarios.data.sources.csvs import File, Layout, read_files
+from scenarios.data.sources.csvs import read_files
 from scenarios.data.sources.folders import found, nothing
+from scenarios.data.sources.layout import File, Layout
 from scenarios.data.sources.sampling import first_lines
 
 SERVICES = listed(

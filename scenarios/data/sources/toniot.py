@@ -8,8 +8,9 @@ from pathlib import Path
 
 from scenarios.data.sources.about import About, DataSet, Reading
 from scenarios.data.sources.columns import Amount, Column, Words, listed
-from scenarios.data.sources.csvs import ELSEWHERE, File, Layout, header_of, read_files
+from scenarios.data.sources.csvs import header_of, read_files
 from scenarios.data.sources.folders import found, nothing
+from scenarios.data.sources.layout import ELSEWHERE, File, Layout
 
 FLAG = ("T", "F")
 COLUMNS: tuple[Column, ...] = (

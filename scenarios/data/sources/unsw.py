@@ -8,8 +8,9 @@ from pathlib import Path
 
 from scenarios.data.sources.about import About, DataSet, Reading
 from scenarios.data.sources.columns import Amount, Column, Plain, Words, listed
-from scenarios.data.sources.csvs import ELSEWHERE, File, Layout, read_files
+from scenarios.data.sources.csvs import read_files
 from scenarios.data.sources.folders import found, nothing
+from scenarios.data.sources.layout import ELSEWHERE, File, Layout
 
 HEADER = listed(
     "srcip sport dstip dsport proto state dur sbytes dbytes sttl dttl sloss dloss service "
