@@ -13,6 +13,7 @@ from gossip.fingerprint import Fingerprint
 from gossip.learning.learner import Learner
 from gossip.peer import Peer
 from scenarios.conditions.told import faults
+from scenarios.data.holdings import as_dict, holdings
 from scenarios.data.load import load_data
 from scenarios.data.shards import Shards
 from scenarios.measures.judges import Judge, make_model
@@ -236,5 +237,6 @@ def _result(stage: Stage, record: Record) -> Result:
         trainings=tally.trainings,
         trace_hash=world.trace.digest,
         trace_events=world.trace.events,
+        holdings=as_dict(holdings(stage.shards, plan.groups)),
         wall_s=record.wall_s,
     )
