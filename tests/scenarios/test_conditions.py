@@ -1,6 +1,10 @@
 """Conditions as a scenario file asks for them: what is planned, what is refused, what it does."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -206,6 +210,56 @@ def test_regions_and_devices_are_groups_for_events_and_partitions(tmp_path):
     assert cut == list(plan.groups["india"])
     crashed = [change.peer for change in plan.changes if change.deed is Deed.CRASH]
     assert crashed == list(plan.groups["small"])
+
+
+EVERYTHING = """
+[mesh]
+peers = 60
+duration = "2 h"
+device = [{ name = "small", peers = "20 %", speed = 0.5, up = "80 %" }]
+[links]
+latency = "world"
+[[churn.diurnal]]
+peers = "0:30"
+period = "1 h"
+[[churn.outage]]
+groups = ["tokyo", "brazil"]
+every = "20 min"
+lasts = "lognormal(3 min, 1)"
+[churn]
+restless = "30 %"
+up = "weibull(10 min, 0.5)"
+[[event]]
+at = "30 min"
+do = "crash"
+peers = "40 %"
+for = "10 min"
+"""
+
+
+def test_two_processes_with_different_hash_seeds_plan_the_same(tmp_path):
+    path = tmp_path / "everything.toml"
+    path.write_text(EVERYTHING)
+    code = (
+        "import sys; from pathlib import Path; from zlib import crc32;"
+        "from scenarios.plan.plan import make_plan; from scenarios.spec.scenario import read;"
+        "plan = make_plan(read(Path(sys.argv[1])));"
+        "whole = repr((plan.changes, plan.otherwise, plan.groups)).encode();"
+        "print(len(plan.changes), crc32(whole))"
+    )
+    seen = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(path)],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout.split()
+        for hash_seed in ("1", "4242")
+    ]
+    assert seen[0] == seen[1]
+    assert int(seen[0][0]) > 200
 
 
 SZEGED = {
