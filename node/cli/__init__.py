@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from gossip.errors import HedgerowError
-from node.cli import demo, operate, simulate, topology
+from node.cli import compare, data, demo, operate, scenarios, simulate, sweep, topology
 from node.cli.output import hush
 
 
@@ -94,7 +94,11 @@ for _command in (
     operate.config,
     operate.replay,
     topology.topology,
+    scenarios.scenarios,
+    data.data,
     simulate.simulate,
+    sweep.sweep,
+    compare.compare,
     demo.demo,
 ):
     cli.add_command(_command)

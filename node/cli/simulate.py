@@ -10,14 +10,72 @@ from node.config.flags import FILE, FOLDER
 
 @click.command()
 @click.argument("file", type=FILE)
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Instead of the file's, such as learning.fanout=2. May be repeated.",
+)
 @click.option("--seed", type=int, help="Instead of the scenario's own.")
-@click.option("--out", type=FOLDER, help="Write the results and the scenario to this folder.")
+@click.option("--seeds", metavar="0:5", help="One run for each, such as 0:5 or 1,7,9.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Of --seeds, at once."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["world", "lab"]),
+    default="world",
+    show_default=True,
+    help="Simulated time, or a process for each peer in real time.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 1),
+    help="Processes that train beside the simulation. Default: as it pays; results are the same.",
+)
+@click.option("--out", type=FOLDER, help="Write results here; with --seeds to seed-N below it.")
 @click.option("--trace", is_flag=True, help="Write every event there too, as JSON lines.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
-def simulate(file: Path, seed: int | None, out: Path | None, trace: bool, as_json: bool) -> None:
-    """Run a scenario in simulated time. See docs/simulation.md."""
+def simulate(
+    file: Path,
+    sets: tuple[str, ...],
+    seed: int | None,
+    seeds: str | None,
+    jobs: int,
+    engine: str,
+    workers: int | None,
+    out: Path | None,
+    trace: bool,
+    as_json: bool,
+) -> None:
+    """Run a scenario in simulated time, or with real processes.
+
+    FILE is a scenario file, or a name of `hedgerow scenarios`. See docs/simulation.md.
+    """
     from scenarios.runs.show import simulate_file
+    from scenarios.spec import choices, library
 
     if trace and out is None:
         raise ConfigError("--trace needs a folder to write to; give --out FOLDER")
-    simulate_file(file, seed=seed, out=out, trace=trace, as_json=as_json)
+    if seed is not None and seeds is not None:
+        raise ConfigError("--seed and --seeds exclude each other; give one of them")
+    if jobs > 1 and seeds is None:
+        raise ConfigError("--jobs shares several runs out; give --seeds as well")
+    values, path = choices.given(sets), library.find(file)
+    if seeds is None:
+        simulate_file(
+            path,
+            values=values,
+            seed=seed,
+            engine=engine,
+            workers=workers,
+            out=out,
+            trace=trace,
+            as_json=as_json,
+        )
+        return
+    from scenarios.sweep.seeds import How, simulate_seeds
+
+    how = How(jobs, engine, workers, out, trace, as_json)
+    simulate_seeds(path, values, choices.seeds(seeds), how)

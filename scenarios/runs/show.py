@@ -1,7 +1,10 @@
 """`hedgerow simulate` for a person: a progress bar while it runs, a table at the end."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -9,12 +12,15 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from scenarios.conditions.told import faults
 from scenarios.measures.samples import Sample, Spread
-from scenarios.plan.plan import make_plan
+from scenarios.plan.plan import Plan, make_plan
+from scenarios.runs.engines import check_engine, run
 from scenarios.runs.expectations import demand, verdict_table, verdicts
 from scenarios.runs.results import Result, make_folder, save, whole_file
-from scenarios.runs.simulate import Progress, run_stage, set_up
-from scenarios.spec.scenario import read
+from scenarios.runs.simulate import Progress
+from scenarios.spec.choices import changed
+from scenarios.spec.scenario import Scenario, read
 
 SECOND_US = 1_000_000
 ROWS_MAX = 20
@@ -23,7 +29,10 @@ ROWS_MAX = 20
 def simulate_file(
     path: Path,
     *,
+    values: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    engine: str = "world",
+    workers: int | None = None,
     out: Path | None = None,
     trace: bool = False,
     as_json: bool = False,
@@ -34,7 +43,10 @@ def simulate_file(
 
     Args:
         path: the TOML file.
+        values: dotted key to value, instead of the file's own.
         seed: instead of the file's own.
+        engine: see `scenarios.runs.engines.run`.
+        workers: likewise.
         out: folder for `result.json`; None writes nothing.
         trace: write `trace.jsonl` there too, one line per event.
         as_json: print the result as JSON, not as a table.
@@ -49,8 +61,10 @@ def simulate_file(
     """
     console = Console() if console is None else console
     notes = Console(stderr=True) if notes is None else notes
-    scenario = read(path)
+    check_engine(engine, trace=trace)
+    scenario = read_changed(path, values or {}, notes)
     plan = make_plan(scenario, seed, str(path))
+    tell_conditions(plan, notes)
     if out is not None:
         make_folder(out)
     with ExitStack() as stack:
@@ -73,7 +87,7 @@ def simulate_file(
                 task, completed=progress.now_us, total=progress.end_us, state=_state(progress)
             )
 
-        result = run_stage(set_up(plan, lines=lines), move)
+        result = run(plan, engine=engine, progress=move, lines=lines, workers=workers)
     if out is not None:
         notes.print(f"wrote {save(result, out)}")
     if as_json:
@@ -88,6 +102,27 @@ def simulate_file(
         raise KeyboardInterrupt
     demand(told)
     return result
+
+
+def read_changed(path: Path, values: Mapping[str, Any], notes: Console) -> Scenario:
+    """A scenario file with some keys replaced, for single runs: lists for a sweep are left out.
+
+    Raises:
+        ConfigError: as `read` and `changed`.
+    """
+    scenario = changed(read(path), values)
+    if scenario.sweep:
+        notes.print("the lists in [sweep] are left out; `hedgerow sweep` runs them", soft_wrap=True)
+    return replace(scenario, sweep={})
+
+
+def tell_conditions(plan: Plan, notes: Console, seeds: Sequence[int] = ()) -> None:
+    """Say with what seed a run starts, and every fault that it was asked for."""
+    given = f"seeds {', '.join(map(str, seeds))}" if seeds else f"seed {plan.seed}"
+    name = plan.scenario.title or plan.where
+    said = [f"{name}: {plan.scenario.mesh.peers} peers, {given}"]
+    said += [f"  fault: {fault}" for fault in faults(plan)]
+    notes.print("\n".join(said), markup=False, highlight=False, soft_wrap=True)
 
 
 def _state(progress: Progress) -> str:

@@ -300,7 +300,7 @@ def test_a_folder_that_cannot_be_written_is_noticed_before_the_run(tmp_path, mon
     path = tmp_path / "small.toml"
     path.write_text('[mesh]\npeers = 3\nduration = "30 s"\n[learning]\narithmetic = "numpy"\n')
     (tmp_path / "file").write_text("mine")
-    monkeypatch.setattr(show, "run_stage", lambda *_: pytest.fail("the run began"))
+    monkeypatch.setattr(show, "run", lambda *_, **__: pytest.fail("the run began"))
     with pytest.raises(StateError, match=r"file.*: cannot be written .*--out") as caught:
         simulate_file(path, out=tmp_path / "file" / "out", trace=trace, notes=QUIET)
     assert "\n" not in str(caught.value)

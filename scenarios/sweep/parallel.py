@@ -1,0 +1,227 @@
+"""Many runs, over the processes of this machine or of a Ray cluster.
+
+joblib shares the runs out: over processes that its loky backend starts here, or, where `ray` is
+installed and an address is given, over a cluster. Each run is one task; its result comes back as
+soon as it is there, in whatever order.
+"""
+
+import os
+import signal
+import socket
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from joblib import Parallel, delayed, parallel_config, register_parallel_backend
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from gossip.errors import ConfigError, HedgerowError, LocalError
+from scenarios.plan.plan import make_plan
+from scenarios.runs.engines import run
+from scenarios.runs.results import Result, whole_file
+from scenarios.runs.simulate import Progress
+from scenarios.spec.scenario import Scenario
+
+LOCAL = "local"
+"""`--ray local`: a cluster of this machine alone, for trying it out."""
+
+PORT_MAX = 65_535
+CONNECT_S = 5.0
+"""How long a cluster may take to accept a connection."""
+
+_STREAMING = "ray-streaming"
+_LOST = (
+    "a worker process was killed, perhaps because memory ran out; what was finished is kept, so "
+    "repeat the command, with fewer --jobs"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One run.
+
+    Args:
+        number: the caller's, to know the outcome by.
+        scenario: checked already.
+        seed: of the run.
+        where: what messages call the scenario.
+        engine: as `scenarios.runs.engines.run` takes it.
+        trace: a file for every event, on the machine that runs the task; None for none.
+        workers: as the engine takes it; where several runs go on at once None is 0.
+    """
+
+    number: int
+    scenario: Scenario
+    seed: int
+    where: str
+    engine: str = "world"
+    trace: Path | None = None
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A run that ended well."""
+
+    number: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A run that did not.
+
+    Args:
+        number: the task's.
+        said: what went wrong, in one line.
+        details: the traceback of a mistake of ours; empty for an expected fault.
+    """
+
+    number: int
+    said: str
+    details: str
+
+
+def outcomes(
+    tasks: Sequence[Task], *, jobs: int = 1, ray: str | None = None
+) -> Iterator[Done | Failed]:
+    """Run all tasks; each outcome is given as soon as it is there.
+
+    A run that fails does not stop the others. Closing the generator, as an interrupt does, ends
+    the worker processes.
+
+    Args:
+        tasks: what to run.
+        jobs: processes on this machine, each with one thread of arithmetic; one runs everything
+            in this process. On a cluster: how many runs at once at most, 1 leaving it to the
+            cluster's size.
+        ray: address of a Ray cluster, or "local"; None is this machine without Ray.
+
+    Raises:
+        ConfigError: Ray is not installed.
+        LocalError: the cluster does not answer, or a worker process was killed.
+    """
+    with ExitStack() as stack:
+        if ray is not None:
+            jobs = stack.enter_context(_cluster(ray, jobs))
+        else:
+            jobs = min(jobs, len(tasks))
+            stack.enter_context(_this_machine())
+        work = _alone if ray is not None or jobs <= 1 else _beside
+        parallel = Parallel(
+            n_jobs=jobs,
+            return_as="generator_unordered",
+            batch_size=1,
+            pre_dispatch="all" if ray is not None else "2*n_jobs",
+            max_nbytes=None,
+        )
+        found = stack.enter_context(closing(parallel(delayed(work)(task) for task in tasks)))
+        try:
+            yield from found
+        except TerminatedWorkerError as error:
+            raise LocalError(_LOST) from error
+
+
+@contextmanager
+def _this_machine() -> Iterator[None]:
+    # One thread each: a sum of float32 may depend on how many threads shared it.
+    with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_deaf):
+        yield
+
+
+def _deaf() -> None:
+    """In a worker process: an interrupt at the terminal is for the process that started us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _cluster(address: str, jobs: int) -> Iterator[int]:
+    """Joblib on a Ray cluster, connected while the block lasts; gives the number of jobs."""
+    try:
+        import ray  # noqa: PLC0415 - an optional extra, seconds to load
+        from ray.util.joblib.ray_backend import RayBackend  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            "--ray: Ray is not installed here; install it with pip install 'hedgerow[ray]', or "
+            "leave --ray out to use the processors of this machine"
+        ) from error
+    # joblib gives no results one by one where a backend rests on multiprocessing's pool; Ray's
+    # only inherits from it, and its own pool calls back for each result (tried with Ray 2.60).
+    streaming = type("StreamingRay", (RayBackend,), {"supports_return_generator": True})
+    register_parallel_backend(_STREAMING, streaming)
+    local = address == LOCAL
+    if not local:
+        _check_somebody_listens(address)
+    try:
+        ray.init(
+            address=None if local else address,
+            num_cpus=max(jobs, 2) if local else None,
+            include_dashboard=False if local else None,
+            log_to_driver=False,
+            logging_level="error",
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise _no_cluster(address, _first_line(error)) from error
+    try:
+        # Below two jobs joblib would run everything in this process.
+        cluster = int(ray.cluster_resources().get("CPU", 1))
+        with parallel_config(backend=_STREAMING):
+            yield max(2, cluster if jobs <= 1 else jobs)
+    finally:
+        ray.shutdown()
+
+
+def _check_somebody_listens(address: str) -> None:
+    """Ray itself would try for ten minutes (measured with 2.60)."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if address == "auto":
+        return
+    if not colon or not port.isdecimal() or int(port) > PORT_MAX:
+        raise ConfigError(
+            f"--ray {address}: write HOST:PORT, ray://HOST:PORT, auto for the cluster that this "
+            "machine belongs to, or local"
+        )
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+    except OSError as error:
+        raise _no_cluster(address, error.strerror or str(error)) from error
+
+
+def _no_cluster(address: str, why: str) -> LocalError:
+    return LocalError(
+        f"--ray {address}: no Ray cluster answers there ({why}); start one with "
+        "`ray start --head`, or use --ray local"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _beside(task: Task) -> Done | Failed:
+    """Run a task in a worker process, and stop when the process that wants it is gone."""
+    parent = os.getppid()
+
+    def look(_progress: Progress) -> None:
+        if os.getppid() != parent:
+            os._exit(1)  # killed outright: nobody will take the result
+
+    workers = 0 if task.workers is None else task.workers
+    return _alone(replace(task, workers=workers), look)
+
+
+def _alone(task: Task, look: Callable[[Progress], None] | None = None) -> Done | Failed:
+    try:
+        plan = make_plan(task.scenario, task.seed, task.where)
+        with ExitStack() as stack:
+            lines = None if task.trace is None else stack.enter_context(whole_file(task.trace))
+            engine, workers = task.engine, task.workers
+            result = run(plan, engine=engine, progress=look, lines=lines, workers=workers)
+            return Done(task.number, result)
+    except HedgerowError as error:
+        return Failed(task.number, str(error), "")
+    except Exception as error:  # noqa: BLE001 - one run's fault must not stop the others
+        said = f"{type(error).__name__}: {_first_line(error)}"
+        return Failed(task.number, said, traceback.format_exc())
