@@ -115,6 +115,8 @@ def _restless(reader: Reader, joins_us: list[int]) -> Iterator[tuple[int, Away]]
         if device.up < 1.0:
             stretched = absence_for(up, away, device.up)
             chosen |= dict.fromkeys(reader.select(device.name, "mesh.device"), stretched)
+    if churn.online and not chosen:
+        raise reader.wrong("churn.online", "nobody is restless; name peers in churn.restless")
     turns = sum(mesh.duration_us / (up.mean_us + each.mean_us) for each in chosen.values())
     _bounded(reader, 2.0 * turns, "churn.up")
     settled = churn.begin is Begin.SETTLED

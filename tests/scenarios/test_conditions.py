@@ -56,6 +56,7 @@ HEAD = "at,peer,do\n"
         ('[churn]\nrestless = "all"\nup = "weibull(1 s, 0)"\n', "churn.up", "shape must be"),
         ('[churn]\nrestless = "all"\naway = "0 s"\n', "churn.away", "lasts no time"),
         ('[churn]\nrestless = "all"\nup = "1 us"\naway = "1 us"\n', "churn.up", "5,000,000 at"),
+        ("[churn]\nonline = 0.9\n", "churn.online", "nobody is restless"),
         ('[[churn.diurnal]]\npeers = "x"\n', "churn.diurnal[1].peers", "names no peers"),
         ('[[churn.diurnal]]\npeers = "all"\n[[churn.diurnal]]\npeers = "3"\n',
          "churn.diurnal[2].peers", "peer 3 has churn.diurnal[1]"),
