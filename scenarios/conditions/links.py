@@ -11,7 +11,7 @@ from typing import Protocol
 
 from gossip.draws import Purpose, fraction
 from gossip.records import record
-from scenarios.conditions.latency import Delay
+from scenarios.conditions.latency import Anywhere, Delay
 
 _DRAWS_PER_RULE = 2
 
@@ -189,16 +189,25 @@ class Links:
         self._rules = tuple(rules)
         self._otherwise = otherwise
         self._drawn = not otherwise.constant
+        plain = not self._rules and isinstance(otherwise, Anywhere) and otherwise.constant
+        self._always = Delivered(otherwise.after_us(0, 0, 0.0)) if plain else None
         self._seed = seed
 
     def decide(self, crossing: Crossing) -> Verdict:
         """The fate of one frame. Every frame is asked about once, in the order of time."""
+        if self._always is not None:  # nothing to ask: this is called for every frame
+            return self._always
         for index, rule in enumerate(self._rules):
             verdict = rule.verdict(crossing, self._seed, index)
             if verdict is not None:
                 return verdict
         share = _draw(crossing, self._seed, len(self._rules), 1) if self._drawn else 0.0
         return Delivered(self._otherwise.after_us(crossing.sender, crossing.receiver, share))
+
+    @property
+    def splits(self) -> tuple[int, ...]:
+        """When partitions begin, in the order of the rules."""
+        return tuple(rule.start_us for rule in self._rules if isinstance(rule, Partition))
 
     def severed(self, now_us: int, sender: int, receiver: int) -> bool:
         """Whether a partition stands between two peers now."""
