@@ -146,17 +146,20 @@ def ton_iot(folder: Path) -> None:
     quoted = line(
         TON, **{**unset, "ts": 1556200001, "src_ip": "192.168.1.33", "dst_ip": "192.168.1.190",
         "proto": "tcp", "conn_state": "SF", "type": "xss", "label": 1,
-        "http_uri": '"/a?b=1,2"', "http_method": "GET"},
+        "http_uri": '"/a?b=1,2"', "http_method": "GET", "src_bytes": "0.0.0.0"},
     )  # fmt: skip
     write(folder / "Processed_Network_dataset" / "Network_dataset_1.csv", TON, benign, attack)
-    write(folder / "Processed_Network_dataset" / "Network_dataset_2.csv", TON, quoted)
+    # One of the 23 files has one column more.
+    write(
+        folder / "Processed_Network_dataset" / "Network_dataset_2.csv", TON + ",uid", quoted + ",C1"
+    )
 
 
 def edge_iiotset(folder: Path) -> None:
     benign = line(
         EDGE, "0.0", **{"frame.time": " 2021 11:44:10.081753000 ", "http.request.method": "0",
         "tcp.flags": "24.0", "tcp.len": "77", "mqtt.hdrflags": "0x00000030", "Attack_type":
-        "Normal", "mqtt.topic": "Temperature_and_Humidity"},
+        "Normal", "mqtt.topic": "Temperature_and_Humidity", "dns.qry.name.len": "a.local"},
     )  # fmt: skip
     attack = line(
         EDGE, "0", **{"frame.time": " 2021 12:00:00.0 ", "http.request.method": "GET",
@@ -191,6 +194,7 @@ def zeek_row(second: int, labels: str, port: int = 80, ends: str = "SF") -> str:
 
 
 def iot_23(folder: Path) -> None:
+    folder = folder / "opt" / "Malware-Project" / "BigDataset" / "IoTScenarios"  # as in the archive
     write(
         folder / "CTU-IoT-Malware-Capture-34-1" / "bro" / "conn.log.labeled",
         ZEEK_HEAD

@@ -125,5 +125,7 @@ def test_cells_become_the_numbers_they_mean():
     )
     assert Plain("a").values(["inf", "0.5"]).tolist() == [[1e3], [0.5]]
     assert Words("a", ("GET", "POST")).values([" get", "PUT"]).tolist() == [[1, 0], [0, 0]]
+    several = Words("a", ("smb", "ntlm"), between=";")
+    assert several.values(["ntlm;gssapi;smb", "smb", "-"]).tolist() == [[1, 1], [1, 0], [0, 0]]
     assert Bits("a", ("fin", "syn")).values(["0x00000002", "3.0"]).tolist() == [[0, 1], [1, 1]]
     assert np.isnan(Bits("a", ("fin",)).values(["-1"])).all()

@@ -59,7 +59,7 @@ def _family(label: str) -> str | None:
 LAYOUT = Layout("ciciot2023", COLUMNS, FAMILIES, label="label", family=_family)
 
 _TTL = "the mean time-to-live: names the machine that sent, and how far away it stood"
-_WINDOW = "depends on the window's length, which the authors chose by class (10 packets, or 100)"
+_WINDOW = "depends on how many packets the authors put into one row, which they chose by class"
 _ONE = "only in one of the two layouts"
 
 ABOUT = About(

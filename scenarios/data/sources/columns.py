@@ -24,8 +24,9 @@ the errors of a division by a zero duration ("inf")."""
 PLAIN_MAX = 1e3
 """Shares and flags lie in [0, 1]; a value far outside is an error in the set, and bounded."""
 
-MISSING = frozenset({"", "-", "nan"})
-"""Cells that mean "does not apply", in lower case: they count as 0."""
+MISSING = frozenset({"", "-", "nan", "0.0.0.0"})  # noqa: S104 - a cell; nothing is bound
+"""Cells that mean "does not apply", in lower case: they count as 0. The address stands in TON_IoT
+where the number of bytes belongs."""
 
 
 class Column(Protocol):
@@ -114,10 +115,12 @@ class Words:
     Args:
         name: as published.
         words: the vocabulary; compared without regard to case and to spaces around.
+        between: what stands between words where a cell may say several; "" where it may not.
     """
 
     name: str
     words: tuple[str, ...]
+    between: str = ""
     _places: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -139,7 +142,13 @@ class Words:
         """See `Column`."""
         none = len(self.words)
         places = [self._places.get(cell.strip().lower(), none) for cell in cells]
-        return np.eye(none + 1, none)[np.array(places, np.intp)]
+        found = np.eye(none + 1, none)[np.array(places, np.intp)]
+        if self.between:
+            for row, cell in enumerate(cells):
+                for word in cell.lower().split(self.between) if self.between in cell else ():
+                    if word in self._places:
+                        found[row, self._places[word]] = 1.0
+        return found
 
 
 @dataclass(frozen=True, slots=True)

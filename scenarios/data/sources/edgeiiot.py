@@ -1,6 +1,7 @@
 """Edge-IIoTset: packets of an industrial IoT test bed, as tshark's fields.
 
-Not tried on the real files; the columns' names are from public code that lists all 63.
+Not tried on the real files; the columns' names and which of them hold numbers are from public code
+and notebooks that list all 63.
 """
 
 from pathlib import Path
@@ -31,7 +32,7 @@ COLUMNS: tuple[Column, ...] = (
     Bits("tcp.flags", ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")),
     Amount("tcp.len"),
     Amount("udp.time_delta"),
-    *map(Amount, ("dns.qry.name.len", "dns.qry.qu", "dns.qry.type")),
+    *map(Amount, ("dns.qry.qu", "dns.qry.type")),
     *map(Amount, ("dns.retransmission", "dns.retransmit_request")),
     Plain("mqtt.conflag.cleansess"),
     Bits("mqtt.conflags", ("reserved", "clean", "will", "qos1", "qos2", "retain", "pass", "user")),
@@ -84,7 +85,7 @@ ABOUT = About(
     licence="free for academic research with a citation",
     citation="Ferrag et al., Edge-IIoTset: A New Comprehensive Realistic Cyber Security Dataset of "
     "IoT and IIoT Applications, IEEE Access 10, 2022",
-    size="2,219,201 rows (DNN), 157,800 (ML); 1.1 GB and 80 MB",
+    size="2,219,201 rows (DNN; 1,615,643 of them benign), 157,800 (ML); 1.1 GB and 80 MB",
     home="https://ieee-dataport.org/documents/edge-iiotset-new-comprehensive-realistic-cyber-"
     "security-dataset-iot-and-iiot-applications",
     layout="DNN-EdgeIIoT-dataset.csv or ML-EdgeIIoT-dataset.csv, as under 'Selected dataset for ML "
@@ -117,6 +118,7 @@ ABOUT = About(
         "udp.port": _PORT,
         "udp.stream": _NUMBER,
         "dns.qry.name": "a name that identifies the host asked for",
+        "dns.qry.name.len": "holds names of hosts in some rows, lengths in others",
         "dns.retransmit_request_in": "the number of another packet",
         "mqtt.conack.flags": "text in some rows, numbers in others, by the file a row came from",
         "mqtt.msg_decoded_as": _UNUSED,

@@ -1,7 +1,7 @@
 """TON_IoT, its network part: Zeek flows of a test bed of IoT, edge and cloud machines.
 
-Not tried on the real files; the columns' names are from public code and validation reports that
-quote the header of Network_dataset_23.csv.
+Not tried on the real files; the columns' names and the words in them are from public code and
+notebooks that quote the files' headers and what was counted in them.
 """
 
 from pathlib import Path
@@ -17,7 +17,11 @@ COLUMNS: tuple[Column, ...] = (
     Words("proto", ("tcp", "udp", "icmp")),
     Words(
         "service",
-        listed("dns http ssl ftp smb dhcp gssapi dce_rpc ssh smtp"),
+        listed(
+            "dns http ssl ftp ftp-data smtp imap pop3 smb gssapi ntlm dce_rpc krb_tcp dhcp radius "
+            "ssh irc"
+        ),
+        between=";",  # "smb;gssapi;ntlm", in any order
     ),
     *map(Amount, ("duration", "src_bytes", "dst_bytes", "missed_bytes")),
     Words(
@@ -74,13 +78,14 @@ ABOUT = About(
     licence="free for academic research (UNSW)",
     citation="Moustafa, A new distributed architecture for evaluating AI-based security systems at "
     "the edge: Network TON_IoT datasets, Sustainable Cities and Society 72, 2021",
-    size="22,339,021 rows in 23 files, 3.4 GB; 211,043 (older copies 461,043) in the train-test "
-    "file",
+    size="22,339,021 rows in 23 files (796,380 of them benign); 211,043 in the train-test file, "
+    "461,043 in older copies of it",
     home="https://research.unsw.edu.au/projects/toniot-datasets",
     layout="Network_dataset_1.csv to Network_dataset_23.csv, or Train_Test_Network.csv (also "
     "spelt train_test_network.csv)",
     excluded={
         "ts": "an absolute time",
+        "uid": "a flow's name; in one file of the 23",
         "src_ip": "an address",
         "dst_ip": "an address",
         "src_port": "a port as identity",
