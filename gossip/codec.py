@@ -34,6 +34,7 @@ SCALE_MIN = 1e-37  # about float32's smallest normal number; below it a division
 PARAMETER_MAX = 1e6  # no trained weight comes near; sums of many such stay finite
 
 _KINDS: dict[type, int] = {Model: 1, Shuffle: 2, ShuffleReply: 3, Leave: 4, Refuse: 5}
+_REFUSAL = _KINDS[Refuse]
 _ENCODINGS = (Encoding.FLOAT32, Encoding.FLOAT16, Encoding.INT8)
 _DTYPES: dict[Encoding, np.dtype[Any]] = {
     Encoding.FLOAT32: np.dtype("<f4"),
@@ -111,7 +112,7 @@ def decode(frame: bytes, digest: bytes, bytes_max: int = 2**24) -> Message:
     _integer(kind, 0, 255, "kind")
     if not isinstance(theirs, bytes) or len(theirs) != DIGEST_BYTES:
         raise RemoteError(f"fingerprint is not {DIGEST_BYTES} bytes")
-    if (theirs != digest or version != PROTOCOL_VERSION) and kind != _KINDS[Refuse]:
+    if (theirs != digest or version != PROTOCOL_VERSION) and kind != _REFUSAL:
         raise MismatchError(
             f"protocol version {version} and fingerprint {theirs.hex()} "
             f"where ours are {PROTOCOL_VERSION} and {digest.hex()}"

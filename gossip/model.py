@@ -56,15 +56,15 @@ class LocalModel:
 
     def add(self, delta: Vector, updates: int) -> bool:
         """Apply what training learnt; False, and nothing changes, if it diverged."""
-        # Twice the bound: from one end of what a value may be to the other.
-        if not is_sound(delta, 2 * PARAMETER_MAX):
-            return False
+        # No sum overflows, which numpy would warn of: the largest float32 plus 1e6 is itself.
         trained = self.vector + delta
         if not is_sound(trained):
             return False
         self.vector[:] = trained
         highest = self._config.age_max
-        self._ages = [min(age + updates, max(highest, age)) for age in self._ages]
+        for index, age in enumerate(self._ages):
+            if age < highest:
+                self._ages[index] = min(age + updates, highest)
         return True
 
     def merge(self, index: int, values: Vector, age: int) -> None:
