@@ -32,10 +32,11 @@ def targets() -> set[str]:
     return set(declared[1].split())
 
 
-def lock() -> dict[NormalizedName, str]:
-    lines = (
-        line.partition("#")[0] for line in (ROOT / "requirements.lock").read_text().split("\n")
-    )
+def lock(*, tools: bool = True) -> dict[NormalizedName, str]:
+    """Name to version; without `tools` only what users install."""
+    text = (ROOT / "requirements.lock").read_text()
+    parted = (line.partition("#") for line in text.split("\n"))
+    lines = (line for line, _, mark in parted if tools or mark.strip() != "dev")
     found: dict[NormalizedName, str] = {}
     for line in filter(None, map(str.strip, lines)):
         name, _, version = line.partition("==")
