@@ -18,6 +18,8 @@ COLUMNS_MAX = 500
 neighbours. A picture is some 1,000 pixels wide."""
 
 TABLE_PEERS_MAX = 40  # more peers than a screen has lines are summed up by family
+TABLE_FAMILIES_MAX = 6  # more than fit into 80 characters beside the peers
+TABLE_COLUMNS_MAX = 8  # likewise
 
 TABLE_FAMILIES_MAX = 8  # more do not fit beside each other on a screen of 100 columns
 
@@ -150,52 +152,67 @@ def table(held: Holdings) -> Table:
     title = f"Who holds what: {held.peers:,} peers"
     if held.removed:
         title += f"; {held.removed:,} duplicates removed"
-    found = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    wide = np.count_nonzero(held.train.any(axis=0)) > TABLE_FAMILIES_MAX
-    if len(held.train) <= TABLE_PEERS_MAX and held.per_column == 1 and not wide:
-        _by_peer(held, found)
+    found = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False
+    )
+    trained = np.flatnonzero(held.train.any(axis=0))
+    alone = held.per_column == 1
+    if alone and len(held.train) <= TABLE_PEERS_MAX and len(trained) <= TABLE_FAMILIES_MAX:
+        _by_peer(held, found, trained)
+    elif alone and len(held.train) <= TABLE_COLUMNS_MAX:
+        _across(held, found)
     else:
         _by_family(held, found)
     return found
 
 
-def _by_peer(held: Holdings, found: Table) -> None:
-    shown = np.flatnonzero(held.train.any(axis=0))
+def lines(held: Holdings) -> list[tuple[str, Counts]]:
+    """Use and family with the rows of each column, for everything that anybody holds."""
+    names = (*held.families, "unlabelled")
+    every = [(f"train · {name}", held.train[:, number]) for number, name in enumerate(names)]
+    every.append(("calibrate · benign", held.calibrate))
+    every += [(f"test · {name}", held.test[:, number]) for number, name in enumerate(held.families)]
+    return [(name, counts) for name, counts in every if counts.any()]
+
+
+def _by_peer(held: Holdings, found: Table, trained: NDArray[np.intp]) -> None:
     names = [*held.families, "unlabelled"]
-    found.add_column("peer")
-    for family in shown:
-        found.add_column(f"train\n{names[family]}", justify="right")
-    for heading in ("\ncalibrate", "test\nbenign", "test\nattacks"):
+    found.add_column("\npeer", no_wrap=True)
+    for family in trained:
+        name = names[family].replace("-", "-\n", 1)
+        found.add_column(f"train\n{name}", justify="right")
+    for heading in ("cali-\nbrate", "test\nbenign", "test\nattacks"):
         found.add_column(heading, justify="right")
     for peer, row in enumerate(held.train):
         found.add_row(
             held.names[peer] if held.names else str(peer),
-            *(_count(row[family]) for family in shown),
+            *(_count(row[family]) for family in trained),
             _count(held.calibrate[peer]),
             _count(held.test[peer, 0]),
             _count(held.test[peer, 1:].sum()),
         )
 
 
+def _across(held: Holdings, found: Table) -> None:
+    found.add_column("peer", no_wrap=True)
+    for peer in range(len(held.train)):
+        name = held.names[peer] if held.names else str(peer)
+        found.add_column(name.replace(" ", "\n"), justify="right")
+    for name, counts in lines(held):
+        found.add_row(name, *map(_count, counts))
+
+
 def _by_family(held: Holdings, found: Table) -> None:
+    found.add_column("", no_wrap=True)
     for heading in ("rows at all", "held by", "least", "median", "most"):
-        if heading == "rows at all":
-            found.add_column("")
         found.add_column(heading, justify="right")
-    lines = [
-        (f"train {name}", held.train[:, number])
-        for number, name in enumerate((*held.families, "unlabelled"))
-    ]
-    lines.append(("calibrate", held.calibrate))
-    lines += [(f"test {name}", held.test[:, number]) for number, name in enumerate(held.families)]
-    for name, counts in lines:
-        if counts.any():
-            found.add_row(
-                name,
-                _count(_total(held, counts)),
-                f"{np.count_nonzero(counts) / len(counts):.0%}",
-                *map(_count, np.quantile(counts, [0.0, 0.5, 1.0])),
-            )
+    for name, counts in lines(held):
+        found.add_row(
+            name,
+            _count(_total(held, counts)),
+            f"{np.count_nonzero(counts) / len(counts):.0%}",
+            *map(_count, np.quantile(counts, [0.0, 0.5, 1.0])),
+        )
 
 
 def _total(held: Holdings, counts: Counts) -> float:

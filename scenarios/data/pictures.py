@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gossip.errors import ConfigError, StateError
-from scenarios.data.holdings import Counts, Holdings, condensed
+from scenarios.data.holdings import Counts, Holdings, condensed, lines
 
 FORMATS = {".png": "png", ".svg": "svg"}
 
@@ -80,7 +80,8 @@ def draw(held: Holdings, to: Path | BinaryIO, kind: str = "svg") -> None:
 
 def _rendered(held: Holdings, kind: str) -> bytes:
     small = condensed(held)
-    labels, cells = _lines(small)
+    told = lines(small)
+    labels, cells = [label for label, _ in told], np.array([counts for _, counts in told])
     output = io.BytesIO()
     with mpl.rc_context(_STYLE):
         height = 2.6 + 0.27 * len(labels)
@@ -97,16 +98,6 @@ def _rendered(held: Holdings, kind: str) -> bytes:
         top.set_title(title, loc="left", weight="bold", parse_math=False)
         figure.savefig(output, format=kind, metadata={"Date": None} if kind == "svg" else None)
     return output.getvalue()
-
-
-def _lines(held: Holdings) -> tuple[list[str], Counts]:
-    """Labels and rows `(lines, columns)` of everything that anybody holds."""
-    names = (*held.families, "unlabelled")
-    every = [(f"train · {name}", held.train[:, n]) for n, name in enumerate(names)]
-    every.append(("calibrate · benign", held.calibrate))
-    every += [(f"test · {name}", held.test[:, n]) for n, name in enumerate(held.families)]
-    kept = [(label, counts) for label, counts in every if counts.any()]
-    return [label for label, _ in kept], np.array([counts for _, counts in kept])
 
 
 def _amounts(axes: Axes, held: Holdings) -> None:

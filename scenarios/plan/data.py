@@ -36,8 +36,15 @@ def groups(reader: Reader) -> dict[str, str]:
     if not synthetic and data.scaling is Scaling.OWN and data.rows < ROWS_MIN:
         name = data.source.value
         raise reader.wrong("data.rows", f"{data.rows} are too few; {name} need {ROWS_MIN}")
+    natural = sharding.kind is Kind.NATURAL
+    if data.source is Source.RECORDINGS and natural and data.scaling is not Scaling.OWN:
+        raise reader.wrong(
+            "data.scaling",
+            "recordings dealt by site are scaled as in a node; leave it out, or deal them "
+            "otherwise, see data.shards",
+        )
     names = SITES[:peers] if data.source is Source.RECORDINGS else _sites(reader)
-    return _owners(names, peers) if sharding.kind is Kind.NATURAL else {}
+    return _owners(names, peers) if natural else {}
 
 
 def _sites(reader: Reader) -> tuple[str, ...]:
@@ -81,6 +88,7 @@ def appearances(reader: Reader) -> tuple[Appearance, ...]:
     """
     data = reader.scenario.data
     found: list[Appearance] = []
+    labelled = reader.mask(data.labelled, "data.labelled")
     for place, each in enumerate(data.appear, 1):
         key = f"data.appear[{place}]"
         if each.at_us > reader.scenario.mesh.duration_us:
@@ -93,5 +101,7 @@ def appearances(reader: Reader) -> tuple[Appearance, ...]:
         peers = reader.select(each.peers, f"{key}.peers")
         if not peers:
             raise reader.wrong(f"{key}.peers", "names nobody; somebody must see the attack")
+        if data.source is not Source.GAUSSIAN and not any(labelled[peer] for peer in peers):
+            raise reader.wrong(f"{key}.peers", "nobody of them has labels; see data.labelled")
         found.append(Appearance(key, each.family, peers, each.at_us))
     return tuple(found)

@@ -85,6 +85,7 @@ def test_late_families_lie_last_in_the_order_of_their_time():
         ({"source": "recordings", "appear": appear("scam")["appear"]}, r"family: .* mean 'scan'"),
         ({"shards": "dirichlet(0.1)"}, r"data\.shards: means nothing to gaussian"),
         ({"folder": "here"}, r"data\.folder: means nothing to gaussian"),
+        ({"source": "recordings", "scaling": "none"}, r"data\.scaling: recordings dealt by site"),
         ({"source": "recordings", "shards": "dirichlet"}, r"shards: 'dirichlet' has a number too"),
     ],
 )

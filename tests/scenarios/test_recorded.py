@@ -87,9 +87,11 @@ def test_an_attack_appears_at_one_site_and_everybody_is_tested_on_it_from_the_st
 
 
 def test_an_attack_that_its_peers_never_saw_cannot_appear_there():
-    appear = [{"family": "scan", "peers": "factory", "at": "1 min"}]
+    appear = [{"family": "exfiltration", "peers": "building", "at": "1 min"}]
     with pytest.raises(ConfigError, match=r"trial\.toml: data\.appear\[1\]\.peers: none of them"):
-        load_data(plan(6, appear=appear), peer_names(6))  # only the hospital has labels
+        load_data(plan(6, labelled="all", appear=appear), peer_names(6))
+    with pytest.raises(ConfigError, match=r"data\.appear\[1\]\.peers: nobody of them has labels"):
+        plan(6, appear=appear)  # only the hospital has
 
 
 def test_recordings_are_dealt_by_families_too_and_what_is_tested_was_not_trained_on():
