@@ -1,5 +1,6 @@
 """Archives from the network, unpacked as if they were hostile: all of it appears, or none."""
 
+import gzip
 import shutil
 import tarfile
 import tempfile
@@ -19,6 +20,10 @@ only a bomb needs. Our choice."""
 
 SMALL_BYTES = 10 << 20  # below this nobody asks for the ratio
 COPY_BYTES = 1 << 20
+READ_BYTES_MAX = 16 << 20
+"""Most that is read of a .tar at once. tarfile takes a member's extended header into memory whole,
+however long the archive says that it is."""
+
 NAME_CHARS_MAX = 500
 
 _Member = tuple[str, bool, int, IO[bytes] | None]
@@ -46,7 +51,7 @@ def unpack(archive: Path, folder: Path, bytes_max: int) -> tuple[str, ...]:
             tops = sorted(path.name for path in Path(inner).iterdir())
             for name in tops:
                 _merge(Path(inner) / name, folder / name)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ConfigError(
             f"{archive}: the archive is damaged ({error}); delete it and fetch it again"
         ) from None
@@ -91,8 +96,18 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
         with zipfile.ZipFile(archive) as opened:
             yield _zipped(archive, opened)
     else:
-        with tarfile.open(archive, "r:gz") as packed:
+        with _Guarded(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as packed:
             yield _tarred(archive, packed)
+
+
+class _Guarded(gzip.GzipFile):
+    """An unpacked stream that gives no more at once than an honest archive asks for."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """So many bytes."""
+        if size is None or not 0 <= size <= READ_BYTES_MAX:
+            raise ConfigError(f"{self.name}: refused, one of its headers is larger than 16 MiB")
+        return super().read(size)
 
 
 def _zipped(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:

@@ -65,6 +65,18 @@ def test_an_unknown_set_is_refused_with_the_nearest_name(tmp_path):
         catalogue.bring("///", tmp_path)
 
 
+def test_the_page_s_example_deals_its_rows_out(shared_data, tmp_path):
+    text = PAGE.read_text().split("## An example")[1].split("```toml\n")[1].split("```")[0]
+    folder = shared_data / "nslkdd"
+    file = tmp_path / "example.toml"
+    file.write_text(text.replace('"sets/nsl-kdd"', f'"{folder}"'))
+    told = json.loads(run("show", file, "--json"))
+    satan = told["families"].index("satan")
+    assert [peer for peer, rows in enumerate(told["train"]) if rows[satan]] == [0, 1]
+    assert all(rows[satan] for rows in told["test"])
+    assert told["read"]["kept"] == 25_192
+
+
 @pytest.fixture
 def scenario(tmp_path):
     def row(number, family):

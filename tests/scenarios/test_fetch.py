@@ -208,6 +208,19 @@ def test_bombs_and_damage_are_refused_whole(tmp_path):
     assert names(folder) == []
 
 
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    long = member("fine")
+    long.pax_headers = {"comment": "x" * (17 << 20)}
+    with pytest.raises(ConfigError, match="one of its headers is larger than 16 MiB"):
+        unpack(tarred(tmp_path / "a.tar.gz", [long]), folder, 1_000)
+    (tmp_path / "b.tar.gz").write_bytes(b"no archive")
+    with pytest.raises(ConfigError, match=r"b\.tar\.gz: the archive is damaged"):
+        unpack(tmp_path / "b.tar.gz", folder, 1_000)
+    assert names(folder) == []
+
+
 def test_every_address_is_safe_and_every_size_bounded():
     for each in DATA_SETS.values():
         for download in each.about.downloads:

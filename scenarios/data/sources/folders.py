@@ -17,7 +17,7 @@ def found(folder: Path, pattern: str) -> list[tuple[Path, "re.Match[str]"]]:
     """Files whose path below `folder`, with "/" between its parts, matches from end to end.
 
     A packed file (.gz, .xz) matches under its unpacked name. Upper and lower case are the same.
-    Sorted by name, numbers by their value. Links out of the folder are not followed.
+    Sorted by name, numbers by their value. Links to folders are not followed.
 
     Raises:
         ConfigError: the folder cannot be read, or holds too many files.
