@@ -70,6 +70,9 @@ Spawn = Callable[[int, int, Kept | None], Machine]
 """`(index, life, kept) -> peer`: makes the peer for a node's `life`-th start."""
 
 
+NEVER_US = 2**62
+
+
 @dataclass(frozen=True, slots=True)
 class Physics:
     """What the World assumes of nodes, apart from links. Times in microseconds.
@@ -85,6 +88,9 @@ class Physics:
         neighbours: per peer, its neighbours in a fixed topology; None is peer sampling.
         turns: of a topology that changes with time, tables like `neighbours`: in its cycle t, a
             peer pushes to those of table t modulo their number. Empty: it never changes.
+        silent_after_us: from the moment at which a connection carries nothing any more (the other
+            end crashed, or a partition began) until a node is told by `PeerLost`, whether it has
+            anything to send or not.
     """
 
     train_us: Sequence[int]
@@ -94,6 +100,7 @@ class Physics:
     bootstrap: tuple[int, ...] = ()
     neighbours: tuple[tuple[int, ...], ...] | None = None
     turns: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    silent_after_us: int = NEVER_US
 
 
 class State(Enum):

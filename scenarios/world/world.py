@@ -20,6 +20,7 @@ from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFi
 from gossip.records import record
 from scenarios.conditions.churn import Change, Deed
 from scenarios.conditions.links import Crossing, Delivered, Fate, Links
+from scenarios.world.connections import Connections
 from scenarios.world.hosts import Host, Kept, Machine, Physics, Spawn, State
 from scenarios.world.trace import Trace
 from scenarios.world.training import Job, Postponed
@@ -33,6 +34,8 @@ class _Due(IntEnum):
     TIMER = 2
     TRAINED = 3
     CHANGE = 4
+    SPLIT = 5
+    SILENT = 6
 
 
 _FIRED = {timer: TimerFired(timer) for timer in Timer}
@@ -100,8 +103,15 @@ class World:
         self._listen = listen
         self._heap: list[tuple[int, int, _Due, Any]] = []
         self._sequence = 0
+        self._connections: Connections | None = None
+        splits = links.splits
+        # What nobody will ask about is not worth its memory in a mesh of 100,000.
+        if splits or any(change.deed is Deed.CRASH for change in changes):
+            self._connections = Connections(len(names))
         for change in changes:
             self._push(change.at_us, _Due.CHANGE, change)
+        for start_us in splits:
+            self._push(start_us, _Due.SPLIT, None)
 
     def run(self, until_us: int) -> None:
         """Let everything happen that is due up to and including `until_us`."""
@@ -117,6 +127,10 @@ class World:
                 self._complete(*what)
             elif due is _Due.FAIL:
                 self._fail(*what)
+            elif due is _Due.SILENT:
+                self._fall_silent(*what)
+            elif due is _Due.SPLIT:
+                self._split()
             else:
                 self._change(what)
         self.now_us = until_us
@@ -255,6 +269,9 @@ class World:
             return
         receiver.bytes_received += len(transfer.frame)
         self.tally.delivered += 1
+        here = sender.machine is not None and sender.life == transfer.sender_life
+        if self._connections is not None and here:
+            self._connections.used(sender.index, sender.life, receiver.index, receiver.life)
         self._deliver(receiver, Received(sender.contact.peer, transfer.frame))
         self._next(sender, transfer.receiver)
 
@@ -268,6 +285,33 @@ class World:
             return
         sender.outboxes.pop(self._index.get(to, -1), None)
         self._deliver(sender, PeerLost(to, "unreachable"))
+
+    # Connections
+
+    def _break(self, host: Host, other: Host) -> None:
+        """The connection between two nodes carries nothing any more; `host` is told in time."""
+        at_us = self.now_us + self._physics.silent_after_us
+        self._push(at_us, _Due.SILENT, (host, host.life, other, other.life))
+
+    def _split(self) -> None:
+        """A partition begins."""
+        assert self._connections is not None  # noqa: S101 - made where there are partitions
+        for host in self.hosts:
+            for other, _ in self._connections.of(host.index):
+                if self._links.severed(self.now_us, host.index, other):
+                    self._break(host, self.hosts[other])
+
+    def _fall_silent(self, host: Host, life: int, other: Host, other_life: int) -> None:
+        """A node gives up a connection, unless it healed or was opened anew meanwhile."""
+        connections = self._connections
+        assert connections is not None  # noqa: S101 - as above
+        if host.life != life or not connections.holds(host.index, other.index, other_life):
+            return
+        there = other.machine is not None and other.life == other_life
+        if there and not self._links.severed(self.now_us, host.index, other.index):
+            return
+        connections.forget(host.index, other.index)
+        self._deliver(host, PeerLost(other.contact.peer, "no sign of life"))
 
     # Coming and going
 
@@ -320,6 +364,10 @@ class World:
             self.trace.crash(self.now_us, host.index, host.contact.peer)
             host.severed = host.life
             host.outboxes.clear()
+        if self._connections is not None:
+            for other, _ in self._connections.of(host.index) if state is State.CRASHED else ():
+                self._break(self.hosts[other], host)
+            self._connections.end(host.index, politely=state is State.LEFT)
         if host.job is not None:
             self._trainer.cancel(host.job)
         host.kept, host.state = kept, state

@@ -12,7 +12,7 @@ from scenarios.conditions.churn import Change, Deed
 from scenarios.conditions.distributions import constant
 from scenarios.conditions.latency import Anywhere
 from scenarios.conditions.links import Links
-from scenarios.world.hosts import Kept, Machine, Physics
+from scenarios.world.hosts import NEVER_US, Kept, Machine, Physics
 from scenarios.world.trace import Trace
 from scenarios.world.training import Postponed
 from scenarios.world.world import World
@@ -94,6 +94,7 @@ class Rig:
         rules: tuple = (),
         latency_ms: int = 10,
         lost_after_ms: int = 100,
+        silent_after_ms: int = NEVER_US // MS,
         train_ms: tuple[int, ...] | None = None,
         changes: tuple[Change, ...] = (),
         postpone: bool = True,
@@ -125,7 +126,13 @@ class Rig:
             spawn,
             self.trainer,
             Links(rules, latency, b"rig"),
-            Physics(times, lost_after_ms * MS, outboxes=outboxes, bootstrap=(0,)),
+            Physics(
+                times,
+                lost_after_ms * MS,
+                outboxes=outboxes,
+                bootstrap=(0,),
+                silent_after_us=silent_after_ms * MS,
+            ),
             [*starts, *changes],
             Trace(),
         )

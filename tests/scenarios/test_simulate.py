@@ -193,7 +193,7 @@ def test_a_partition_separates_and_heals():
     assert during == []  # 1 s after the start nothing is on its way any more
     assert after == set(range(24))
     assert [(sample.at_us // SECOND_US, sample.parts) for sample in result.samples] == [
-        (50, 1), (100, 2), (150, 2), (200, 2), (250, 2), (300, 1), (350, 1), (400, 1),
+        (50, 1), (100, 2), (150, 2), (200, 2), (250, 2), (300, 2), (350, 1), (400, 1),
         (450, 1), (500, 1),
     ]  # fmt: skip
 
