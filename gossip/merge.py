@@ -22,7 +22,7 @@ def slices(dim: int, fragments: int) -> tuple[slice, ...]:
 
 def age_weighted(
     own: Vector, own_age: Ages | int, other: Vector, other_age: Ages | int
-) -> tuple[Vector, Ages]:
+) -> tuple[Vector, Ages | int]:
     """Average weighted by ages; the result's age is the larger.
 
     The age-weighted MERGE of Hegedűs, Danner, Jelasity, "Decentralized learning works: An
@@ -30,6 +30,10 @@ def age_weighted(
     w = (t w + t' w') / (t + t'), t = max(t, t'). Two models of age 0, for which that is 0 / 0, know
     nothing and get equal weights.
     """
+    if isinstance(own_age, int) and isinstance(other_age, int):  # one peer: a fifth of the time
+        sum_of_ages = own_age + other_age
+        share = np.float32(other_age / sum_of_ages if sum_of_ages > 0 else 0.5)
+        return own + share * (other - own), max(own_age, other_age)
     own_age = np.asarray(own_age, dtype=np.int64)
     other_age = np.asarray(other_age, dtype=np.int64)
     total = own_age + other_age
