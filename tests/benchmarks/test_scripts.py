@@ -13,10 +13,14 @@ QUICK = ("--repeats", "1", "--seconds", "0.001")
 SMALLEST: dict[str, tuple[str, ...]] = {
     "codec": QUICK,
     "cycle": (*QUICK, "--lines", "1500"),
+    "distributed": ("--repeats", "1", "--seconds", "0.001"),
     "features": (*QUICK, "--lines", "1500"),
     "merge": QUICK,
     "mesh": ("--repeats", "1", "--nodes", "2", "--cycles", "1", "--idle-s", "0.3"),
-    "world": ("--repeats", "1", "--peers", "3", "--model", "lr", "--cycles", "1"),
+    "world": (
+        *("--repeats", "1", "--peers", "3", "--model", "lr", "--cycles", "1"),
+        *("--skip", "gossipy"),  # it would be installed first
+    ),
 }
 
 
