@@ -14,7 +14,7 @@ from scenarios.recordings import SITES
 from scenarios.spec.data import Data, Kind, Scaling, Source, parse_sharding
 
 SYNTHETIC = ("features", "classes", "separation")
-REAL = ("shards", "split", "duplicates", "scaling")
+REAL = ("split", "duplicates", "scaling")
 
 
 def groups(reader: Reader) -> dict[str, str]:
@@ -26,6 +26,8 @@ def groups(reader: Reader) -> dict[str, str]:
         if getattr(data, key) != getattr(Data(), key):
             what = "means nothing to gaussian data" if synthetic else "belongs to gaussian data"
             raise reader.wrong(f"data.{key}", f"{what}; leave it out")
+    if synthetic and sharding.kind is Kind.TIME:
+        raise reader.wrong("data.shards", "gaussian rows have no time; write another than time")
     bundled = synthetic or data.source is Source.RECORDINGS
     if bundled and data.folder is not None:
         raise reader.wrong("data.folder", f"means nothing to {data.source.value}; leave it out")

@@ -40,6 +40,30 @@ def test_a_class_appears_at_its_time_and_nobody_has_fewer_rows_for_it():
         assert batches.known[:, [0, 1, 3]].all()
 
 
+@pytest.mark.parametrize("way", ["families(1)", "dirichlet(0.2)", "quantity(0.5)"])
+def test_synthetic_rows_are_unequal_as_asked_and_tested_alike(way):
+    shards, rows = load_data(plan({"classes": 4, "rows": 80, "shards": way}, 8), peer_names(8))
+    counts = np.array([np.bincount(s.train_y, minlength=4) for s in shards.shards])
+    assert counts.sum() == 8 * 80
+    assert all(s.test_y is shards.shards[0].test_y for s in shards.shards)
+    if way == "quantity(0.5)":
+        assert counts.sum(axis=1).max() > 4 * counts.sum(axis=1).min() > 0
+    else:
+        assert counts.sum(axis=1).tolist() == [80] * 8
+        assert counts[:, 0].min() > 0
+    if way == "families(1)":
+        assert np.count_nonzero(counts, axis=1).tolist() == [2] * 8
+    if way == "dirichlet(0.2)":
+        assert (counts.max(axis=1) > 40).sum() >= 4
+    assert rows.batches(range(8), [1] * 8, [0] * 8).x.shape[0] == 8
+    late, _ = load_data(plan({**appear(), "shards": way}, 8), peer_names(8))
+    assert [(s.train_y == 2).any() for s in late.shards][2:] == [False] * 6
+    with pytest.raises(
+        ConfigError, match=r"trial\.toml: data\.shards: families\(4\) asks for more"
+    ):
+        load_data(plan({"classes": 4, "shards": "families(4)"}), peer_names(4))
+
+
 def test_who_asks_together_changes_nothing():
     _, rows = load_data(plan(appear()), peer_names(4))
     together = rows.batches([0, 1, 3], [2, 9, 4], [0, 200_000_000, 200_000_000])
@@ -83,7 +107,7 @@ def test_late_families_lie_last_in_the_order_of_their_time():
         (appear(peers="west"), r"appear\[1\]\.peers: 'west' names no peers"),
         ({"classes": 3, "appear": appear("class-1")["appear"] * 2}, r"appear\[2\]\.family: .*once"),
         ({"source": "recordings", "appear": appear("scam")["appear"]}, r"family: .* mean 'scan'"),
-        ({"shards": "dirichlet(0.1)"}, r"data\.shards: means nothing to gaussian"),
+        ({"shards": "time"}, r"data\.shards: gaussian rows have no time"),
         ({"folder": "here"}, r"data\.folder: means nothing to gaussian"),
         ({"source": "recordings", "scaling": "none"}, r"data\.scaling: recordings dealt by site"),
         ({"source": "recordings", "shards": "dirichlet"}, r"shards: 'dirichlet' has a number too"),
