@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gossip.errors import ConfigError
+from gossip.errors import ConfigError, SensorError
 from node.sensors.reading import Kind
 from scenarios.data.dealing import deal
 from scenarios.data.gaussian import gaussian
@@ -54,5 +54,5 @@ def load_table(plan: Plan) -> Table:
         return load(name, data.folder, data.rows_max, seed, plan.where).table
     try:
         return logs_table(data.folder, Kind(data.source.value))
-    except ConfigError as error:
+    except (ConfigError, SensorError) as error:
         raise ConfigError(f"{plan.where}: data.folder: {error}") from None
