@@ -122,9 +122,7 @@ def test_a_folder_that_lacks_logs_is_refused_before_any_work(tmp_path):
 
 def test_a_damaged_log_names_the_scenario_too(tmp_path):
     (tmp_path / "a.conn.log").write_text("nothing of Zeek's\n")
-    with pytest.raises(
-        ConfigError, match=r"trial\.toml: data\.folder: .*conn\.log holds no flow"
-    ):
+    with pytest.raises(ConfigError, match=r"trial\.toml: data\.folder: .*conn\.log holds no flow"):
         load_data(plan(tmp_path, 2), peer_names(2))
 
 
