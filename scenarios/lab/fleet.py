@@ -109,13 +109,17 @@ class Fleet:
             raise LocalError(done.error)
         return done
 
-    def start(self, peer: int, life: int, *, fresh: bool) -> None:
-        """Start a peer's process."""
+    def start(self, peer: int, life: int, *, fresh: bool, begin_s: float) -> None:
+        """Start a peer's process; its cable is pulled until `plug`."""
         ours, theirs = pair()
         ours.socket.settimeout(PATIENCE_S)
         with theirs:
-            self.order(orders.Start(peer, life, fresh), theirs.fileno())
+            self.order(orders.Start(peer, life, fresh, begin_s), theirs.fileno())
         self._lives[peer] = _Life(ours)
+
+    def plug(self, peer: int) -> None:
+        """Plug a peer's cable in."""
+        self.order(orders.Plug(peer))
 
     def runs(self, peer: int) -> bool:
         """Whether the process of a peer's latest life may still be there."""

@@ -129,6 +129,7 @@ class Member:
         self._stage = stage
         self._index = start.peer
         self._zero_s = zero_s
+        self._begin_s = start.begin_s
         self._tallies = Tallies()
         self._topics: Counter[str] = Counter()
         self._trainer = Trainer(stage.learner, stage.initial)
@@ -154,6 +155,7 @@ class Member:
         """Live until SIGTERM."""
         stage, me = self._stage, self._stage.contacts[self._index]
         limits = limits_of(stage.plan, stage.learner)
+        await trio.sleep(max(0.0, self._begin_s - monotonic()))
         settings = TransportSettings(listen=me.addresses, limits=limits)
         async with (
             open_transport(settings, stage.identities[self._index]) as libp2p,

@@ -32,6 +32,7 @@ from scenarios.lab.orders import (
     Gone,
     Leave,
     Order,
+    Plug,
     Prepare,
     Shape,
     Split,
@@ -91,6 +92,9 @@ class Nursery:
             case Start() if descriptor is not None:
                 self._start(order, descriptor, control)
                 os.close(descriptor)
+            case Plug(peer):
+                if self._network is not None:
+                    self._network.plug(peer)
             case Leave(peer):
                 os.kill(self._children[peer], signal.SIGTERM)
             case Crash(peer):
@@ -129,8 +133,6 @@ class Nursery:
         return os.waitstatus_to_exitcode(status)
 
     def _start(self, start: Start, descriptor: int, control: Channel) -> None:
-        if self._network is not None:
-            self._network.plug(start.peer)
         # Held back until the child listens to it: a SIGTERM may come at once.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         pid = os.fork()

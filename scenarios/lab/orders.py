@@ -39,11 +39,19 @@ class Start(msgspec.Struct, tag=True):
         peer: its number.
         life: its first, second, … start.
         fresh: forget what an earlier life stored.
+        begin_s: moment on the monotonic clock before which it only prepares itself.
     """
 
     peer: int
     life: int
     fresh: bool
+    begin_s: float
+
+
+class Plug(msgspec.Struct, tag=True):
+    """Plug a peer's cable in."""
+
+    peer: int
 
 
 class Leave(msgspec.Struct, tag=True):
@@ -76,7 +84,7 @@ class Shape(msgspec.Struct, tag=True):
     limits: dict[int, list[str]]
 
 
-Order = Prepare | Begin | Start | Leave | Crash | Gone | Split | Shape
+Order = Prepare | Begin | Start | Plug | Leave | Crash | Gone | Split | Shape
 
 
 class Done(msgspec.Struct):

@@ -20,11 +20,6 @@ from scenarios.spec.scenario import Scenario, check_seed
 from scenarios.world.hosts import Physics
 from topologies.graphs import neighbours
 
-SILENT = 1.5
-"""A node asks for a sign of life after as long a silence as it gives a dial, and waits as long for
-the answer (`node.p2p.limits.Limits`: 10 s each). When a connection dies, its last sign of life is
-half such a silence old in the mean: it is given up after 1.5 times what a dial takes."""
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -106,10 +101,12 @@ def make_plan(scenario: Scenario, seed: int | None = None, where: str = "scenari
     reader = replace(reader, tables=tables(reader))
     reader = replace(reader, groups={**reader.groups, **region_groups(reader)})
     expectations(scenario, where, sorted(reader.groups))
+    # A node asks after as long a silence as it gives a dial, and waits as long for the answer
+    # (`node.p2p.limits.Limits`: 10 s each).
     physics = Physics(
         train_us=planned.train_us(reader),
         lost_after_us=mesh.lost_after_us,
-        silent_after_us=round(SILENT * mesh.lost_after_us),
+        silence_us=max(1, mesh.lost_after_us),
         queue_frames=mesh.queue_frames,
         outboxes=mesh.outboxes,
         bootstrap=() if graph is not None else reader.select(mesh.bootstrap, "mesh.bootstrap"),

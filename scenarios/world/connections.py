@@ -20,27 +20,28 @@ class Connections:
     """
 
     def __init__(self, nodes: int) -> None:
-        # By node: the node at the other end and its life; the least recently used first.
-        self._open: list[dict[int, int]] = [{} for _ in range(nodes)]
+        # By node: the node at the other end, its life, and when they last heard of each other; the
+        # least recently used first.
+        self._open: list[dict[int, tuple[int, int]]] = [{} for _ in range(nodes)]
 
-    def used(self, one: int, one_life: int, other: int, other_life: int) -> None:
+    def used(self, now_us: int, one: int, one_life: int, other: int, other_life: int) -> None:
         """A frame went over the connection of these two, which is opened if need be."""
         for here, there, life in ((one, other, other_life), (other, one, one_life)):
             ends = self._open[here]
             ends.pop(there, None)
-            ends[there] = life
+            ends[there] = life, now_us
             if len(ends) > CONNECTIONS_MAX:
                 least = next(iter(ends))
                 del ends[least]
                 self._open[least].pop(here, None)
 
     def of(self, node: int) -> Iterator[tuple[int, int]]:
-        """The nodes at the other ends, and the lives with which they opened the connection."""
-        yield from tuple(self._open[node].items())
+        """The nodes at the other ends, and when a frame last went either way."""
+        yield from [(other, used_us) for other, (_, used_us) in self._open[node].items()]
 
     def holds(self, node: int, other: int, life: int) -> bool:
         """Whether a node still has the connection that it had with that life of another."""
-        return self._open[node].get(other) == life
+        return self._open[node].get(other, (-1, 0))[0] == life
 
     def forget(self, node: int, other: int) -> None:
         """One end gave its connection up."""

@@ -88,9 +88,8 @@ class Physics:
         neighbours: per peer, its neighbours in a fixed topology; None is peer sampling.
         turns: of a topology that changes with time, tables like `neighbours`: in its cycle t, a
             peer pushes to those of table t modulo their number. Empty: it never changes.
-        silent_after_us: from the moment at which a connection carries nothing any more (the other
-            end crashed, or a partition began) until a node is told by `PeerLost`, whether it has
-            anything to send or not.
+        silence_us: how long a node hears nothing on a connection before it asks for a sign of life,
+            and then how long it waits for one until it is told by `PeerLost`; at least 1.
     """
 
     train_us: Sequence[int]
@@ -100,7 +99,7 @@ class Physics:
     bootstrap: tuple[int, ...] = ()
     neighbours: tuple[tuple[int, ...], ...] | None = None
     turns: tuple[tuple[tuple[int, ...], ...], ...] = ()
-    silent_after_us: int = NEVER_US
+    silence_us: int = NEVER_US
 
 
 class State(Enum):

@@ -271,7 +271,9 @@ class World:
         self.tally.delivered += 1
         here = sender.machine is not None and sender.life == transfer.sender_life
         if self._connections is not None and here:
-            self._connections.used(sender.index, sender.life, receiver.index, receiver.life)
+            self._connections.used(
+                self.now_us, sender.index, sender.life, receiver.index, receiver.life
+            )
         self._deliver(receiver, Received(sender.contact.peer, transfer.frame))
         self._next(sender, transfer.receiver)
 
@@ -288,18 +290,24 @@ class World:
 
     # Connections
 
-    def _break(self, host: Host, other: Host) -> None:
-        """The connection between two nodes carries nothing any more; `host` is told in time."""
-        at_us = self.now_us + self._physics.silent_after_us
+    def _break(self, host: Host, other: Host, used_us: int) -> None:
+        """The connection between two nodes carries nothing any more; `host` notices in time.
+
+        While it lived, `host` asked for a sign of life whenever it had heard none for `silence_us`;
+        the next question is the one that nobody answers.
+        """
+        silence_us = self._physics.silence_us
+        asks_us = silence_us - (self.now_us - used_us) % silence_us
+        at_us = self.now_us + asks_us + silence_us
         self._push(at_us, _Due.SILENT, (host, host.life, other, other.life))
 
     def _split(self) -> None:
         """A partition begins."""
         assert self._connections is not None  # noqa: S101 - made where there are partitions
         for host in self.hosts:
-            for other, _ in self._connections.of(host.index):
+            for other, used_us in self._connections.of(host.index):
                 if self._links.severed(self.now_us, host.index, other):
-                    self._break(host, self.hosts[other])
+                    self._break(host, self.hosts[other], used_us)
 
     def _fall_silent(self, host: Host, life: int, other: Host, other_life: int) -> None:
         """A node gives up a connection, unless it healed or was opened anew meanwhile."""
@@ -365,9 +373,10 @@ class World:
             host.severed = host.life
             host.outboxes.clear()
         if self._connections is not None:
-            for other, _ in self._connections.of(host.index) if state is State.CRASHED else ():
-                self._break(self.hosts[other], host)
-            self._connections.end(host.index, politely=state is State.LEFT)
+            crashed = state is State.CRASHED
+            for other, used_us in self._connections.of(host.index) if crashed else ():
+                self._break(self.hosts[other], host, used_us)
+            self._connections.end(host.index, politely=not crashed)
         if host.job is not None:
             self._trainer.cancel(host.job)
         host.kept, host.state = kept, state
