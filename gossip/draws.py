@@ -8,12 +8,16 @@ seed from the operating system, so that nobody can foresee which neighbours it w
 from collections.abc import Sequence
 from enum import Enum
 from hashlib import blake2b
+from struct import Struct
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 T = TypeVar("T")
+
+_NUMBERS = Struct(">8Q")  # as many of 64 bits as one hash has room for
+_NUMBERS_A_HASH = 8
 
 
 class Purpose(Enum):
@@ -65,13 +69,15 @@ def choose(
     index: int = 0,
 ) -> list[T]:
     """`count` distinct items (all of them if there are fewer), uniformly and in random order."""
-    if count == 1 and items:  # nearly every push; the loop below would choose the same
-        return [items[draw(seed, peer, cycle, purpose, index << 20) % len(items)]]
     pool = list(items)
     wanted = min(count, len(pool))
+    numbers: tuple[int, ...] = ()
     for i in range(wanted):  # Fisher-Yates, stopped after `wanted` places
-        left = len(pool) - i
-        j = i + draw(seed, peer, cycle, purpose, (index << 20) + i) % left
+        place = i % _NUMBERS_A_HASH
+        if place == 0:
+            digest = _digest(seed, peer, cycle, purpose, (index << 20) + i, _NUMBERS.size)
+            numbers = _NUMBERS.unpack(digest)
+        j = i + numbers[place] % (len(pool) - i)
         pool[i], pool[j] = pool[j], pool[i]
     return pool[:wanted]
 
@@ -114,6 +120,10 @@ def shuffles(keys: NDArray[np.uint64], items: int, times: int) -> NDArray[np.int
 
 
 def _hash(seed: bytes, peer: str, cycle: int, purpose: Purpose, index: int, size: int) -> int:
+    return int.from_bytes(_digest(seed, peer, cycle, purpose, index, size), "big")
+
+
+def _digest(seed: bytes, peer: str, cycle: int, purpose: Purpose, index: int, size: int) -> bytes:
     # `_value_` is `value` without the descriptor, which costs as much as the rest of the line.
     text = f"{peer}\0{cycle}\0{purpose._value_}\0{index}"
-    return int.from_bytes(blake2b(text.encode(), digest_size=size, key=seed).digest(), "big")
+    return blake2b(text.encode(), digest_size=size, key=seed).digest()

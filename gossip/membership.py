@@ -222,8 +222,9 @@ class Membership:
         bounded = entries[: self._config.shuffle_size]
         self._samplers.hear(e.contact for e in bounded)
         # Addresses that a peer told us itself outrank hearsay about it.
+        met = self._samplers.met()
         proven = [
-            e if (met := self._samplers.get(e.contact.peer)) is None else Entry(met, e.age)
+            Entry(met.get(e.contact.peer, e.contact), e.age)
             for e in bounded
             if e.contact.peer not in self._lost
         ]

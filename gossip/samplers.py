@@ -79,27 +79,24 @@ class Samplers:
             if held is not None and self._failures[slot] and held.peer in heard:
                 self._held[slot] = heard[held.peer]
 
-    def get(self, peer: PeerId) -> Contact | None:
-        """The contact of a peer met and not failed since."""
-        for held, failures in zip(self._held, self._failures, strict=True):
-            if held is not None and held.peer == peer and not failures:
-                return held
-        return None
+    def met(self) -> dict[PeerId, Contact]:
+        """Those of `alive` by peer."""
+        return self._distinct(failed=False)
 
     def alive(self) -> list[Contact]:
         """Distinct peers that have not failed since they were last heard of, in slot order."""
-        return self._distinct(failed=False)
+        return list(self._distinct(failed=False).values())
 
     def failed(self) -> list[Contact]:
         """Distinct peers worth another try."""
-        return self._distinct(failed=True)
+        return list(self._distinct(failed=True).values())
 
-    def _distinct(self, *, failed: bool) -> list[Contact]:
+    def _distinct(self, *, failed: bool) -> dict[PeerId, Contact]:
         found: dict[PeerId, Contact] = {}
         for contact, failures in zip(self._held, self._failures, strict=True):
             if contact is not None and (failures > 0) is failed:
                 found.setdefault(contact.peer, contact)
-        return list(found.values())
+        return found
 
     def fail(self, peer: PeerId) -> None:
         """A peer could not be reached. After many times its slots start afresh."""

@@ -7,7 +7,6 @@ fully known. What may enter a full view uninvited is decided in `gossip.membersh
 """
 
 from collections.abc import Container, Iterable
-from dataclasses import replace
 
 from gossip.codec import COUNTER_MAX
 from gossip.contacts import Contact, PeerId
@@ -47,7 +46,7 @@ class View:
     def grow_older(self) -> None:
         """Age every entry by one shuffle."""
         for peer, entry in self._entries.items():
-            self._entries[peer] = replace(entry, age=min(entry.age + 1, COUNTER_MAX))
+            self._entries[peer] = Entry(entry.contact, min(entry.age + 1, COUNTER_MAX))
 
     def oldest(self, avoid: Container[PeerId] = ()) -> Contact | None:
         """The entry that waited longest for news; the first to arrive among equals."""

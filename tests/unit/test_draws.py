@@ -10,7 +10,9 @@ from gossip.draws import Purpose, choose, draw, fraction, generator
 def test_draws_are_the_same_on_every_machine():
     assert draw(b"seed", "peer", 7, Purpose.TOKEN) == 9456218175382665619
     assert fraction(b"seed", "peer", 7, Purpose.TOKEN) == (9456218175382665619 >> 11) * 2.0**-53
-    assert choose("abcdef", 3, b"seed", "peer", 7, Purpose.NEIGHBOUR) == ["f", "d", "c"]
+    assert choose("abcdef", 3, b"seed", "peer", 7, Purpose.NEIGHBOUR) == ["a", "c", "b"]
+    ten = choose(range(12), 10, b"seed", "peer", 7, Purpose.NEIGHBOUR, 3)
+    assert ten == [2, 1, 8, 6, 3, 0, 7, 9, 10, 5]
     assert generator(b"seed", "peer", 7, Purpose.ROWS).integers(1_000) == 360
 
 

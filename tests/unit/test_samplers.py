@@ -49,7 +49,7 @@ def test_self_and_no_slots_hold_nobody():
     none.meet(contact(1))
     none.hear([contact(1)])
     none.fail(PeerId("p1"))
-    assert (none.alive(), none.failed(), none.get(PeerId("p1"))) == ([], [], None)
+    assert (none.alive(), none.failed(), none.met()) == ([], [], {})
 
 
 def test_a_failed_peer_is_remembered_until_it_failed_too_often():
@@ -58,7 +58,7 @@ def test_a_failed_peer_is_remembered_until_it_failed_too_often():
     for _ in range(FAILURES_MAX - 1):
         samplers.fail(PeerId("p1"))
         assert (samplers.alive(), samplers.failed()) == ([], [contact(1)])
-    assert samplers.get(PeerId("p1")) is None
+    assert samplers.met() == {}
     samplers.fail(PeerId("p1"))
     assert (samplers.alive(), samplers.failed()) == ([], [])
     samplers.meet(contact(1))  # and may come back, in a new order
@@ -70,7 +70,7 @@ def test_meeting_forgives_and_moves_addresses():
     samplers.meet(contact(1))
     samplers.fail(PeerId("p1"))
     samplers.meet(contact(1, "/b"))
-    assert samplers.get(PeerId("p1")) == contact(1, "/b")
+    assert samplers.met() == {PeerId("p1"): contact(1, "/b")}
     assert samplers.alive() == [contact(1, "/b")]
 
 
