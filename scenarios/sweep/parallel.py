@@ -9,10 +9,11 @@ import os
 import signal
 import socket
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event, Thread
 
 from joblib import Parallel, delayed, parallel_config, register_parallel_backend
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -21,7 +22,6 @@ from gossip.errors import ConfigError, HedgerowError, LocalError
 from scenarios.plan.plan import make_plan
 from scenarios.runs.engines import run
 from scenarios.runs.results import Result, whole_file
-from scenarios.runs.simulate import Progress
 from scenarios.spec.scenario import Scenario
 
 LOCAL = "local"
@@ -30,6 +30,9 @@ LOCAL = "local"
 PORT_MAX = 65_535
 CONNECT_S = 5.0
 """How long a cluster may take to accept a connection."""
+
+LOOK_S = 1.0
+"""How soon a worker process notices that nobody is left to take its result."""
 
 _STREAMING = "ray-streaming"
 _LOST = (
@@ -109,7 +112,7 @@ def outcomes(
         else:
             jobs = min(jobs, len(tasks))
             stack.enter_context(_this_machine())
-        work = _alone if ray is not None or jobs <= 1 else _beside
+        work = _alone if jobs <= 1 else _beside
         parallel = Parallel(
             n_jobs=jobs,
             return_as="generator_unordered",
@@ -127,13 +130,23 @@ def outcomes(
 @contextmanager
 def _this_machine() -> Iterator[None]:
     # One thread each: a sum of float32 may depend on how many threads shared it.
-    with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_deaf):
+    with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_begin):
         yield
 
 
-def _deaf() -> None:
-    """In a worker process: an interrupt at the terminal is for the process that started us."""
+def _begin() -> None:
+    """In a worker process, first of all: whom it listens to, and when it ends."""
+    # An interrupt at the terminal is for the process that started us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone, even if it was killed outright."""
+    never = Event()
+    while os.getppid() == parent:
+        never.wait(LOOK_S)
+    os._exit(1)
 
 
 @contextmanager
@@ -201,24 +214,17 @@ def _first_line(error: BaseException) -> str:
 
 
 def _beside(task: Task) -> Done | Failed:
-    """Run a task in a worker process, and stop when the process that wants it is gone."""
-    parent = os.getppid()
-
-    def look(_progress: Progress) -> None:
-        if os.getppid() != parent:
-            os._exit(1)  # killed outright: nobody will take the result
-
-    workers = 0 if task.workers is None else task.workers
-    return _alone(replace(task, workers=workers), look)
+    """Run a task where others run at the same time."""
+    return _alone(replace(task, workers=0 if task.workers is None else task.workers))
 
 
-def _alone(task: Task, look: Callable[[Progress], None] | None = None) -> Done | Failed:
+def _alone(task: Task) -> Done | Failed:
     try:
         plan = make_plan(task.scenario, task.seed, task.where)
         with ExitStack() as stack:
             lines = None if task.trace is None else stack.enter_context(whole_file(task.trace))
             engine, workers = task.engine, task.workers
-            result = run(plan, engine=engine, progress=look, lines=lines, workers=workers)
+            result = run(plan, engine=engine, lines=lines, workers=workers)
             return Done(task.number, result)
     except HedgerowError as error:
         return Failed(task.number, str(error), "")

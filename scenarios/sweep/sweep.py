@@ -101,7 +101,8 @@ def _run(
             if isinstance(outcome, Failed):
                 failed[outcome.number] = outcome
                 folder.note(cell, outcome)
-                notes.print(f"failed: {cell.where}, seed {cell.seed}: {outcome.said}", style="red")
+                said = f"failed: {cell.where}, seed {cell.seed}: {outcome.said}"
+                notes.print(said, style="red", markup=False, soft_wrap=True)
             elif not outcome.result.complete:
                 raise KeyboardInterrupt
             else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from scenarios.measures import named
@@ -98,14 +99,14 @@ def sweep_table(groups: Sequence[tuple[Mapping[str, Any], Sequence[Ended]]], tit
             over([value * unit for value in _values(runs, metric)]).short()
             for _, metric, unit in shown
         ]
-        table.add_row(*(plain(values[key]) for key in keys), str(len(runs)), *cells)
+        table.add_row(*(escape(plain(values[key])) for key in keys), str(len(runs)), *cells)
     return table
 
 
 def plain_table(title: str, caption: str) -> Table:
     """An empty table in the manner of all of them."""
     return Table(
-        title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False
+        title=escape(title), caption=caption, box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False
     )
 
 
