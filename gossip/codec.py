@@ -187,7 +187,13 @@ def _text(value: object, chars_max: int, what: str) -> str:
 
 
 def pack(
-    values: Vector, index: int, age: int, encoding: Encoding, rng: np.random.Generator | None
+    values: Vector,
+    index: int,
+    age: int,
+    encoding: Encoding,
+    rng: np.random.Generator | None,
+    *,
+    sound: bool = False,
 ) -> Fragment:
     """One slice of a model as a fragment.
 
@@ -199,9 +205,10 @@ def pack(
             a step of max|values| / 127 and is rounded at random, so that its expectation is exact
             (stochastic rounding as in QSGD, Alistarh et al. 2017, which scales by the 2-norm).
         rng: needed for int8 only.
+        sound: the values are known to be within ±1e6 (`PARAMETER_MAX`).
     """
     scale = 1.0
-    if not is_sound(values):
+    if not sound and not is_sound(values):
         # A mean may round to one step beyond the bound; a receiver must not take it for a fault.
         values = np.clip(values, -PARAMETER_MAX, PARAMETER_MAX)
     if encoding is Encoding.FLOAT16:

@@ -27,7 +27,7 @@ class LocalModel:
         ages: int64 `(fragments,)`, copied; zeros for a model that absorbed nothing.
     """
 
-    __slots__ = ("_ages", "_config", "slices", "vector")
+    __slots__ = ("_ages", "_config", "_sound", "slices", "vector")
 
     def __init__(self, config: PeerConfig, vector: Vector, ages: Ages | None) -> None:
         self._config = config
@@ -42,7 +42,8 @@ class LocalModel:
             raise ValueError(f"a vector of shape {self.vector.shape} is not flat, or empty")
         if min(self._ages) < 0:
             raise ValueError("an age is negative")
-        if not is_sound(self.vector):
+        self._sound = is_sound(self.vector)  # to the last bit, as after training
+        if not self._sound:
             raise ValueError(f"the vector holds a value not finite or beyond ±{PARAMETER_MAX:g}")
 
     @property
@@ -61,6 +62,7 @@ class LocalModel:
         if not is_sound(trained):
             return False
         self.vector[:] = trained
+        self._sound = True
         highest = self._config.age_max
         for index, age in enumerate(self._ages):
             if age < highest:
@@ -70,6 +72,7 @@ class LocalModel:
     def merge(self, index: int, values: Vector, age: int) -> None:
         """Replace one fragment by its merge with another's."""
         self.vector[self.slices[index]] = values
+        self._sound = False  # but for rounding
         self._ages[index] = max(self._ages[index], age)
 
     def own(self, index: int) -> Vector:
@@ -95,7 +98,8 @@ class LocalModel:
         encoding = self._config.encoding
         rounds = encoding is Encoding.INT8
         rng = generator(seed, me, serial, Purpose.ROUNDING) if rounds else None
-        parts = [pack(self.own(i), i, self._ages[i], encoding, rng) for i in indices]
+        sound, ages = self._sound, self._ages
+        parts = [pack(self.own(i), i, ages[i], encoding, rng, sound=sound) for i in indices]
         return Model(tuple(parts), answer)
 
     def read(self, fragments: tuple[Fragment, ...]) -> Values:
