@@ -13,8 +13,8 @@ from textwrap import fill
 from topologies.errors import TopologyError
 
 NODES_MAX = 100_000
-LINKS_MAX = 500_000
-"""A networkx link takes about 0.5 kB, so the largest graph takes some 250 MB."""
+LINKS_MAX = 1_000_000
+"""Twenty neighbours for each of 100,000 nodes. Measured: 19 s, and 0.4 GB for the process."""
 
 SPEC_CHARS_MAX = 4_096  # Linux' PATH_MAX; nothing else in a spec is long
 
