@@ -12,6 +12,8 @@ from scenarios.demo.course import Course
 from scenarios.demo.fleet import BUDGET
 from scenarios.demo.marks import Marks, compared
 from scenarios.demo.screen import share
+from scenarios.report.parts import table
+from scenarios.report.style import css
 from scenarios.runs.results import whole_file
 
 
@@ -34,6 +36,7 @@ def _parts(course: Course, controls: dict[str, list[Marks]], seed: int) -> dict[
     labelled = sum(feed.plan.labels for feed in course.feeds)
     final = {name: marks[-1] for name, marks in controls.items()}
     return {
+        "style": css("page.css"),
         "verdict": f"{held} of {len(course.checks)} promises held",
         "verdict_class": "good" if whole else "bad",
         "labelled": f"{labelled} of them",
@@ -53,20 +56,6 @@ def _parts(course: Course, controls: dict[str, list[Marks]], seed: int) -> dict[
     }
 
 
-def _table(headings: list[str], rows: list[list[str]], left: int) -> str:
-    """A table whose first `left` columns hold words and the others numbers. Cells are HTML."""
-
-    def row(tag: str, cells: list[str]) -> str:
-        marked = (
-            f"<{tag}>{cell}</{tag}>" if i < left else f'<{tag} class="n">{cell}</{tag}>'
-            for i, cell in enumerate(cells)
-        )
-        return f"<tr>{''.join(marked)}</tr>"
-
-    body = "".join(row("td", cells) for cells in rows)
-    return f"<table><thead>{row('th', headings)}</thead><tbody>{body}</tbody></table>"
-
-
 def _attacks(course: Course, controls: dict[str, Marks]) -> str:
     headings = ["gateway", "labels", "family", "flows", "found alone", "found in the mesh",
                 "named alone", "named in the mesh"]  # fmt: skip
@@ -77,7 +66,7 @@ def _attacks(course: Course, controls: dict[str, Marks]) -> str:
         for each in compared(controls[name], course.final.get(name)):
             cells = [escape(name), labels, escape(each.family), str(each.rows)]
             rows.append([*cells, *map(share, each.found), *map(share, each.named)])
-    return _table(headings, rows, 3)
+    return table(headings, rows, 3)
 
 
 def _alarms(course: Course, controls: dict[str, Marks]) -> str:
@@ -91,7 +80,7 @@ def _alarms(course: Course, controls: dict[str, Marks]) -> str:
             share(controls[name].false_alarms),
             share(None if mesh is None else mesh.false_alarms),
         ])  # fmt: skip
-    return _table(["gateway", "flows", "alone", "in the mesh"], rows, 1)
+    return table(["gateway", "flows", "alone", "in the mesh"], rows, 1)
 
 
 def _bytes(course: Course) -> str:
@@ -101,7 +90,7 @@ def _bytes(course: Course) -> str:
          bytes_text(s.mesh.bytes_in)]
         for name, s in statuses.items()
     ]  # fmt: skip
-    return _table(["gateway", "cycles", "models merged", "sent", "received"], rows, 1)
+    return table(["gateway", "cycles", "models merged", "sent", "received"], rows, 1)
 
 
 def _checks(course: Course) -> str:
@@ -110,4 +99,4 @@ def _checks(course: Course) -> str:
         [escape(check.promise), words[check.held], escape(check.evidence)]
         for check in course.checks
     ]
-    return _table(["promise", "held", "evidence"], rows, 3)
+    return table(["promise", "held", "evidence"], rows, 3)

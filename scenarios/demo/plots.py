@@ -3,9 +3,7 @@
 Text and axes are drawn in the page's own colour, so that they read on light and on dark.
 """
 
-import io
 import math
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -14,6 +12,7 @@ from matplotlib.figure import Figure
 from scenarios.demo.course import END_S, KILL_S, QUIET_S, RETURN_S, Course, Moment
 from scenarios.demo.fleet import BUDGET, CYCLE_S
 from scenarios.demo.marks import Marks
+from scenarios.report.style import STYLE, svg
 
 INK = "#010203"  # stands for the page's text colour until the SVG is written
 MESH = "#2f8f5b"
@@ -21,26 +20,17 @@ ALONE = "#c2702a"
 LOST = "#c0392b"
 SITES = {"hospital": "#3b7dd8", "factory": "#b0892c", "building": "#8e5bb5"}
 
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "hedgerow",
-    "font.family": "sans-serif",
-    "font.size": 9,
+_STYLE = STYLE | {
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": INK,
     "xtick.color": INK,
     "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
 }
 
 
 def _svg(figure: Figure) -> str:
-    out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    text = out.getvalue()
-    return text[text.index("<svg") :].replace(INK, "currentColor")
+    return svg(figure, {INK: "currentColor"})
 
 
 def _shade(axes: Axes, victim: bool) -> None:

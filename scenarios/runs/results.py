@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -177,12 +178,14 @@ def save(result: Result, folder: Path) -> Path:
     return path
 
 
-def load(folder: Path, *, details: bool = False) -> Result:
+def load(folder: Path, *, details: bool = False, moments: frozenset[int] | None = None) -> Result:
     """Read back what `save` wrote.
 
     Args:
         folder: of the results.
         details: read the single peers and the mesh over time, too; they are empty otherwise.
+        moments: simulated microseconds of the samples whose details are wanted, since those of all
+            samples may be large; None is all.
 
     Raises:
         StateError: a file is missing, cannot be read, is too large, is damaged, or was written by
@@ -203,9 +206,9 @@ def load(folder: Path, *, details: bool = False) -> Result:
         return result
     families = {name: number for number, name in enumerate(result.families)}
     judged = []
-    for place, line in _lines(folder / PEERS):
+    for place, line in _lines(folder / PEERS, moments):
         judged.append(_judged(line, families, place))
-    mesh = [_converted(line, Snapshot, place) for place, line in _lines(folder / MESH)]
+    mesh = [_converted(line, Snapshot, place) for place, line in _lines(folder / MESH, moments)]
     return replace(result, judged=tuple(judged), mesh=tuple(mesh))
 
 
@@ -225,11 +228,17 @@ def _judged(line: Any, families: dict[str, int], place: str) -> JudgedPeer:
     return _converted({**row, "judgement": {**judgement, "families": shares}}, JudgedPeer, place)
 
 
-def _lines(path: Path) -> Iterator[tuple[str, Any]]:
+_MOMENT = re.compile(rb'\{"at_us": (\d{1,18}),')
+
+
+def _lines(path: Path, moments: frozenset[int] | None) -> Iterator[tuple[str, Any]]:
+    """The lines of these moments, decoded; one that does not tell its moment is not passed by."""
     lines = _read(path, DETAILS_BYTES_MAX).splitlines()
     for number, line in enumerate(lines, 1):
-        place = f"{path}, line {number}"
-        yield place, _decoded(line, place)
+        told = None if moments is None else _MOMENT.match(line)
+        if told is None or moments is None or int(told[1]) in moments:
+            place = f"{path}, line {number}"
+            yield place, _decoded(line, place)
 
 
 def _read(path: Path, bytes_max: int) -> bytes:
