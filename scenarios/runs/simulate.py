@@ -1,6 +1,6 @@
 """Run a scenario in simulated time: what stands behind `hedgerow simulate`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TextIO
 
 from gossip.actions import Report
-from gossip.contacts import Contact
+from gossip.contacts import Contact, PeerId
 from gossip.fingerprint import Fingerprint
 from gossip.learning.learner import Learner
 from gossip.peer import Peer
@@ -104,6 +104,7 @@ def set_up(
     listen: Callable[[int, int, Report], None] | None = None,
     model: tuple[Learner, Judge] | None = None,
     workers: int | None = None,
+    names: Sequence[PeerId] | None = None,
 ) -> Stage:
     """Build everything a plan asks for.
 
@@ -115,6 +116,8 @@ def set_up(
         model: instead of the learner and judge that the scenario names.
         workers: processes beside this one that train, 0 or 1; None for one where the mesh is large
             enough and this machine has a processor to spare. Results are the same.
+        names: identities that decide what peers draw, such as those of the Lab's; None for the
+            World's own. Everybody's rows stay the same.
 
     Raises:
         ConfigError: there are more peers than rows, or an expectation is of a family of attacks
@@ -122,8 +125,9 @@ def set_up(
         SensorError: a bundled recording is damaged.
     """
     scenario, seed = plan.scenario, plan.seed_bytes
-    names = peer_names(scenario.mesh.peers)
-    shards, rows = load_data(plan, names)
+    own_names = peer_names(scenario.mesh.peers)
+    names = own_names if names is None else names
+    shards, rows = load_data(plan, own_names)
     expectations(scenario, plan.where, sorted(plan.groups), shards.families)
     learner, judge = make_model(scenario.learning, shards) if model is None else model
     initial = learner.initial(seed)
