@@ -10,18 +10,17 @@ import os
 import signal
 import sys
 import traceback
-from hashlib import blake2b
 from pathlib import Path
 
 from gossip.contacts import Contact
 from gossip.errors import HedgerowError, LocalError
 from gossip.fingerprint import Fingerprint
 from node.config.tables import from_table
-from node.p2p.identity import Identity
 from scenarios.data.load import load_data
 from scenarios.lab import kernel, member
 from scenarios.lab.channel import Channel, ClosedError, adopt
 from scenarios.lab.fit import frame_rules
+from scenarios.lab.identities import identities
 from scenarios.lab.models import numpy_model
 from scenarios.lab.network import Network
 from scenarios.lab.orders import (
@@ -59,12 +58,9 @@ class Nursery:
         names, seed = peer_names(scenario.mesh.peers), plan.seed_bytes
         shards, rows = load_data(plan, names)
         learner, _ = numpy_model(scenario.learning, shards)
-        identities = [
-            Identity(blake2b(b"lab/%d" % peer, digest_size=32, key=seed[:64]).digest())
-            for peer in range(len(names))
-        ]
+        own = identities(plan)
         contacts = []
-        for identity, address in zip(identities, prepare.addresses, strict=True):
+        for identity, address in zip(own, prepare.addresses, strict=True):
             host, port = address.split(":")
             contacts.append(Contact(identity.peer, (f"/ip4/{host}/tcp/{port}",)))
         text = f"{learner.shape}, {plan.config.fragments} fragments"
@@ -74,7 +70,7 @@ class Nursery:
             learner=learner,
             initial=learner.initial(seed),
             fingerprint=Fingerprint(shards.schema, text),
-            identities=tuple(identities),
+            identities=own,
             contacts=tuple(contacts),
             rules=frame_rules(plan),
             folder=Path(prepare.folder),

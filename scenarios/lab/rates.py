@@ -40,6 +40,8 @@ def _lines(rules: Sequence[Rule], hosts: Sequence[str], now_us: int, sender: int
         if not rule.start_us <= now_us < rule.end_us:
             continue
         others = [to for to in range(len(hosts)) if to != sender and rule.matches(sender, to)]
+        if not others:
+            continue
         shared = [others] if rule.shared is Shared.SENDER else [[to] for to in others]
         for receivers in shared:
             pipe += 1
