@@ -135,7 +135,7 @@ class Postponed:
         self._wanted = worker
         self._worker: Worker | None = None
         self._full: deque[_Batch] = deque()  # for the worker, not yet with it
-        self._away: deque[tuple[int, _Batch]] = deque()  # with the worker, and in which slot
+        self._away: dict[int, _Batch] = {}  # given to the worker, by slot
         self.calls = 0
         self.given = 0
 
@@ -227,10 +227,14 @@ class Postponed:
                 self._full.remove(wanted)
             self._train_here(wanted)
             return
-        self._feed()
+        worker = self._feed()
         if wanted.stack is not None:
             return
-        if self._full:
+        slot = worker.take_back()
+        if slot is not None:
+            self._train(worker.stack(slot, len(self._away[slot].jobs)))
+            self._return(slot)
+        elif self._full:
             self._train_here(self._full.popleft())
         else:
             self._collect(wait=True)
@@ -241,7 +245,7 @@ class Postponed:
         self._train(stack)
         self._finish(batch, stack)
 
-    def _feed(self) -> None:
+    def _feed(self) -> Worker:
         """Take from the worker what is done, and give it what it has room for."""
         if self._worker is None:
             self._worker = Worker(self._train, self._form, self._most)
@@ -249,22 +253,30 @@ class Postponed:
             pass
         while self._full and self._worker.has_room:
             batch = self._full.popleft()
-            slot, stack = self._worker.slot(len(batch.jobs))
-            self._fill(stack, batch.jobs)
+            slot = self._worker.slot()
+            self._fill(self._worker.stack(slot, len(batch.jobs)), batch.jobs)
             self._worker.give(slot, len(batch.jobs))
             batch.away = True
+            self._away[slot] = batch
             self.given += 1
-            self._away.append((slot, batch))
+        return self._worker
 
     def _collect(self, *, wait: bool) -> bool:
         """Take one trained stack from the worker; False if there is none yet."""
-        worker = self._worker
-        if worker is None or not self._away or not worker.done(wait=wait):
+        if self._worker is None or not self._away:
             return False
-        slot, batch = self._away.popleft()
-        batch.away = False
-        self._finish(batch, worker.take(slot, len(batch.jobs)))
+        slot = self._worker.done(wait=wait)
+        if slot is None:
+            return False
+        self._return(slot)
         return True
+
+    def _return(self, slot: int) -> None:
+        """A slot's stack is trained, in whichever process."""
+        assert self._worker is not None  # noqa: S101 - it has the slot; tells the type checker
+        batch = self._away.pop(slot)
+        batch.away = False
+        self._finish(batch, self._worker.copy(slot, len(batch.jobs)))
 
     def _finish(self, batch: _Batch, stack: Stack) -> None:
         self.calls += 1

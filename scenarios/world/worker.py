@@ -5,7 +5,11 @@ in memory that both share; a pipe in each direction says which part of it is mea
 pickled.
 
     World     fill a slot ── "slot 2, 16 trainings" ──>  worker: train in place
-              copy out    <─────────── "done" ────────
+              copy out    <─────── "slot 2" ──────────
+
+The pipe of orders is a queue that both may take from. Where the World would have to wait, it takes
+the oldest order back and trains that stack itself; so neither process is idle while there is work,
+however slow the other one is.
 
 The worker keeps nothing that would be worth saving, so it is ended by SIGKILL. It ends by itself
 when the World's process does: it then finds its pipe closed, or its parent changed.
@@ -27,15 +31,15 @@ import numpy as np
 from gossip.errors import LocalError
 from scenarios.world.stacks import Form, Stack
 
-SLOTS = 3
-"""Stacks that the worker may have: one in training and two that wait. With two in all, the worker
-idled whenever the World was busy for longer than one stack's training."""
+SLOTS = 8
+"""Stacks that may wait for the worker or be in training there; twice as many as are outstanding in
+a mesh whose trainings fill no stack of the largest size (see `STACKS_OUTSTANDING`)."""
 
 _ORDER = Struct("<II")
 """Slot, and trainings in it."""
 
-_ANSWER = Struct("<I")
-"""Bytes of text that follow: what went wrong, if anything. Stacks are answered in order."""
+_ANSWER = Struct("<II")
+"""Slot, and bytes of text that follow: what went wrong, if anything."""
 
 _TEXT_MAX = 2_000
 """Bytes; with the header well below what a pipe takes in one piece (4,096 on Linux)."""
@@ -63,7 +67,8 @@ class Worker:
         try:
             memory = np.frombuffer(mmap.mmap(-1, SLOTS * size), np.uint8)
             self._slots = [memory[slot * size : (slot + 1) * size] for slot in range(SLOTS)]
-            orders, self._orders = os.pipe()
+            self._taken, self._orders = os.pipe()
+            os.set_blocking(self._taken, False)  # the other may have been quicker
             self._answers, answers = os.pipe()
             with warnings.catch_warnings():
                 # Python 3.12 warns of forking while threads run. The child uses nothing that one
@@ -78,10 +83,10 @@ class Worker:
         if self.pid == 0:
             os.close(self._orders)
             os.close(self._answers)
-            _serve(orders, answers, lambda slot, n: work(form.over(self._slots[slot], n)))
-        os.close(orders)
+            _serve(self._taken, answers, lambda slot, n: work(self.stack(slot, n)))
         os.close(answers)
-        self._end = weakref.finalize(self, _end, self.pid, self._orders, self._answers)
+        pipes = self._taken, self._orders, self._answers
+        self._end = weakref.finalize(self, _end, self.pid, *pipes)
         self._free = list(range(SLOTS))
         self._poll = select.poll()
         self._poll.register(self._answers, select.POLLIN)
@@ -92,29 +97,28 @@ class Worker:
         """Whether another stack may be given."""
         return bool(self._free)
 
-    def slot(self, trainings: int) -> tuple[int, Stack]:
-        """A free slot, and a stack of so many trainings in it; to be filled and given."""
-        number = self._free.pop()
-        return number, self._form.over(self._slots[number], trainings)
+    def slot(self) -> int:
+        """A free slot, to be filled and given."""
+        return self._free.pop()
+
+    def stack(self, slot: int, trainings: int) -> Stack:
+        """A stack of so many trainings in a slot."""
+        return self._form.over(self._slots[slot], trainings)
 
     def give(self, slot: int, trainings: int) -> None:
-        """Let the worker train a slot's stack, after those given before.
+        """Let the worker train a slot's stack, after those given before."""
+        os.write(self._orders, _ORDER.pack(slot, trainings))
 
-        Raises:
-            LocalError: it has failed or died.
-        """
-        if self._failure is not None:
-            raise self._failure
-        try:
-            os.write(self._orders, _ORDER.pack(slot, trainings))
-        except BrokenPipeError:
-            raise self._gone() from None
+    def take_back(self) -> int | None:
+        """The slot given longest ago that the worker has not begun; None if there is none."""
+        order = _next(self._taken)
+        return None if order is None else order[0]
 
-    def done(self, *, wait: bool) -> bool:
-        """Whether the first of the stacks that were given is trained.
+    def done(self, *, wait: bool) -> int | None:
+        """A slot whose stack the worker has trained; None if there is none yet.
 
         Args:
-            wait: until it is.
+            wait: until there is one.
 
         Raises:
             LocalError: training failed, or the worker has died; from then on always.
@@ -122,18 +126,18 @@ class Worker:
         if self._failure is not None:
             raise self._failure
         if not self._poll.poll(None if wait else 0):
-            return False
+            return None
         head = os.read(self._answers, _ANSWER.size)
         if len(head) < _ANSWER.size:
             raise self._gone()
-        (length,) = _ANSWER.unpack(head)
+        slot, length = _ANSWER.unpack(head)
         if length:
             text = os.read(self._answers, length).decode(errors="replace")
             raise self._fail(f"training failed in the process for training: {text}")
-        return True
+        return int(slot)
 
-    def take(self, slot: int, trainings: int) -> Stack:
-        """A copy of what a slot holds; the slot is free again."""
+    def copy(self, slot: int, trainings: int) -> Stack:
+        """A copy of a slot's stack; the slot is free again."""
         self._free.append(slot)
         memory = self._slots[slot][: self._form.size(trainings)]
         return self._form.over(memory.copy(), trainings)
@@ -179,18 +183,29 @@ def _serve(orders: int, answers: int, work: Callable[[int, int], None]) -> NoRet
                 if os.getppid() != parent:
                     os._exit(0)
                 continue
-            order = os.read(orders, _ORDER.size)
-            if len(order) < _ORDER.size:
+            order = _next(orders)
+            if order is None:
+                continue
+            if not order:
                 os._exit(0)
-            slot, trainings = _ORDER.unpack(order)
+            slot, trainings = order
             work(slot, trainings)
-            os.write(answers, _ANSWER.pack(0))
+            os.write(answers, _ANSWER.pack(slot, 0))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the World must hear of it
         text = f"{type(error).__name__}: {error}".encode()[:_TEXT_MAX]
         try:
-            os.write(answers, _ANSWER.pack(len(text)) + text)
+            os.write(answers, _ANSWER.pack(0, len(text)) + text)
         finally:
             os._exit(1)
+
+
+def _next(orders: int) -> tuple[int, ...] | None:
+    """An order off the pipe; None if there is none now, and nothing () if there will be none."""
+    try:
+        order = os.read(orders, _ORDER.size)
+    except BlockingIOError:
+        return None
+    return _ORDER.unpack(order) if order else ()
 
 
 def _end(pid: int, *pipes: int) -> None:

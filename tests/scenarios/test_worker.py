@@ -95,7 +95,7 @@ def test_a_worker_changes_nothing_though_peers_come_and_go() -> None:
 @pytest.mark.parametrize("model", ["classifier", "detector"])
 def test_the_trace_is_the_same_with_a_worker_and_without(model: str, arithmetic: str) -> None:
     learning = {"model": model, "arithmetic": arithmetic, "train": "6 s", "momentum": 0.5}
-    given = scenario(seconds=150, learning=learning, **CHANGING)
+    given = scenario(peers=40, seconds=150, learning=learning, **CHANGING)
     stages = [set_up(make_plan(given), workers=workers) for workers in (0, 1, 1)]
     results = [run_stage(stage) for stage in stages]
     assert len({result.trace_hash for result in results}) == 1
