@@ -15,6 +15,10 @@ SMALLEST: dict[str, tuple[str, ...]] = {
     "cycle": (*QUICK, "--lines", "1500"),
     "distributed": ("--repeats", "1", "--seconds", "0.001"),
     "features": (*QUICK, "--lines", "1500"),
+    "lab": (
+        *("--repeats", "1", "--peers", "3", "--duration-s", "3", "--cycle-s", "0.5"),
+        *("--only", "quiet-mesh"),
+    ),
     "merge": QUICK,
     "mesh": ("--repeats", "1", "--nodes", "2", "--cycles", "1", "--idle-s", "0.3"),
     "world": (
