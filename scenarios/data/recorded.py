@@ -25,7 +25,7 @@ from scenarios.data.shards import Floats, Labels, Shard, Shards
 from scenarios.data.table import Table
 from scenarios.plan.plan import Plan
 from scenarios.recordings import FAMILY_OF, SITES, attack_windows, path, truth
-from scenarios.spec.data import Duplicates
+from scenarios.spec.data import Duplicates, Scaling
 
 DEVICES = 4
 """Devices at each site; an attack's further victims are counted among them in turn."""
@@ -257,6 +257,9 @@ def _dealt(name: str, site: str, gateways: int) -> Iterator[tuple[Flow, int, int
 
 def _scaler(plan: Plan, own: Samples, peer: int) -> Scaler:
     rows = own.rows(Role.TRAIN)
+    if plan.scenario.data.scaling is Scaling.NONE:  # for a baseline that scales by itself
+        none = np.zeros(len(SCHEMA), np.float32)
+        return Scaler(none, none + 1, np.inf)
     if len(rows) < ROWS_MIN:
         raise ConfigError(
             f"{plan.where}: mesh.peers: {plan.scenario.mesh.peers} peers leave peer {peer} "

@@ -15,6 +15,7 @@ from scenarios.plan.churn import changes
 from scenarios.plan.data import appearances
 from scenarios.plan.expect import expectations
 from scenarios.plan.links import region_groups, rules, tables
+from scenarios.plan.method import check_method
 from scenarios.plan.reader import Reader, seed_bytes
 from scenarios.spec.scenario import Scenario, check_seed
 from scenarios.world.hosts import Physics
@@ -113,6 +114,7 @@ def make_plan(scenario: Scenario, seed: int | None = None, where: str = "scenari
         neighbours=None if graph is None else neighbours(graph),
         turns=planned.turns(graph),
     )
+    check_method(reader, physics.neighbours, physics.turns)
     return Plan(
         where=where,
         scenario=scenario,

@@ -7,6 +7,7 @@ from gossip.errors import ConfigError
 from scenarios.plan.plan import Plan
 from scenarios.runs.results import Result
 from scenarios.runs.simulate import Progress, run_stage, set_up
+from scenarios.spec.learning import Method
 
 ENGINES = ("world", "lab")
 
@@ -52,6 +53,16 @@ def run(
         ConfigError: the engine is unknown, or cannot do what the scenario asks for.
     """
     check_engine(engine, trace=lines is not None)
+    method = plan.scenario.learning.method
+    if method is not Method.GOSSIP:
+        key = f'{plan.where}: learning.method: the baseline "{method.value}"'
+        if engine != "world":
+            raise ConfigError(f"{key} has no real processes; leave --engine out")
+        if lines is not None:
+            raise ConfigError(f"{key} has rounds and no trace of events; leave --trace out")
+        from scenarios.baselines.run import run_baseline  # noqa: PLC0415 - rarely wanted
+
+        return run_baseline(plan, progress, workers=workers)
     if engine == "lab":
         from scenarios.lab.run import run_lab  # noqa: PLC0415 - loads a node's own libraries
 

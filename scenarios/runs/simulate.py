@@ -9,6 +9,7 @@ from typing import TextIO
 
 from gossip.actions import Report
 from gossip.contacts import Contact, PeerId
+from gossip.errors import ConfigError
 from gossip.fingerprint import Fingerprint
 from gossip.learning.learner import Learner
 from gossip.peer import Peer
@@ -23,6 +24,7 @@ from scenarios.plan.expect import expectations
 from scenarios.plan.plan import Plan, make_plan
 from scenarios.runs.results import Result, versions
 from scenarios.runs.stopping import stopping
+from scenarios.spec.learning import Method
 from scenarios.spec.scenario import Scenario, table
 from scenarios.world.hosts import Kept, Machine
 from scenarios.world.names import peer_address, peer_names
@@ -125,6 +127,11 @@ def set_up(
         SensorError: a bundled recording is damaged.
     """
     scenario, seed = plan.scenario, plan.seed_bytes
+    if scenario.learning.method is not Method.GOSSIP:
+        raise ConfigError(
+            f"{plan.where}: learning.method: {scenario.learning.method.value!r} is a baseline, "
+            f"which scenarios.runs.engines.run runs; here only 'gossip' can be"
+        )
     own_names = peer_names(scenario.mesh.peers)
     names = own_names if names is None else names
     shards, rows = load_data(plan, own_names)

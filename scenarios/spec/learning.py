@@ -25,6 +25,17 @@ class Arithmetic(Enum):
     NUMPY = "numpy"  # the same to the last bit whatever is stacked, and faster: see benchmarks
 
 
+class Method(Enum):
+    """Who learns from whom. All but `gossip` are baselines, for comparison."""
+
+    GOSSIP = "gossip"  # as nodes do, see `exchange`
+    LOCAL = "local"  # everybody alone
+    STATISTICS = "statistics"  # everybody alone, after agreeing on how features are scaled
+    POOLED = "pooled"  # one model on everybody's rows: the ceiling
+    FEDAVG = "fedavg"  # a server takes the mean of its clients' models (McMahan et al. 2017)
+    DPSGD = "dpsgd"  # rounds with all neighbours in a fixed graph (Lian et al. 2017)
+
+
 @dataclass(frozen=True, slots=True)
 class Learning:
     """`[learning]`: the model, its training, and how models are exchanged."""
@@ -41,6 +52,8 @@ class Learning:
     evaluate_us: Annotated[Duration, Range(0, FOREVER_US)] = 60_000_000
     evaluate_peers: Annotated[int, Range(0, 100_000)] = 200
     alarm_budget: Annotated[Share, Range(1e-6, 0.5)] = 0.005
+    method: Method = Method.GOSSIP
+    clients: Annotated[Share, Range(1e-6, 1.0)] = 1.0
     exchange: Exchange = _PEER.exchange
     fanout: int = _PEER.fanout
     token_cost: int = _PEER.token_cost
