@@ -10,11 +10,11 @@ from scenarios.lab import network
 from scenarios.plan.plan import Plan
 
 PEERS_PER_CORE = 15
-"""30 processes on two cores kept cycles of 2 s (docs/lab.md); each takes 45 MB of its own."""
+"""30 processes on two cores kept cycles of 2 s (docs/lab.md); each takes 26 MB of its own."""
 
 CYCLE_CPU_S = 0.04
-"""Processor time of one peer's cycle: training, saving, a model sent and one received (measured:
-24 ms in benchmarks/mesh.py without saving, which takes 8)."""
+"""Processor time of one peer's cycle: training, saving, a model sent and one received, membership
+(measured: 35 ms with 30 peers, their first handshakes included)."""
 
 BUSY_MAX = 0.6
 """Share of the processors that cycles may take. Above, timers fire late and answers come after the

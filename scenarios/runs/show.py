@@ -174,12 +174,14 @@ def footer(result: Result) -> str:
     frames = ", ".join(f"{count} {fate}" for fate, count in result.frames.items())
     topics = ", ".join(f"{count} {topic}" for topic, count in result.topics.items())
     speed = result.cycles / result.wall_s if result.wall_s > 0.0 else 0.0
+    wire = f"; on the wire {_size(sum(result.wire_sent) // peers)}" if result.wire_sent else ""
+    traced = f", trace {result.trace_hash} over {result.trace_events} events"
     return (
         f"frames: {frames}\n"
         f"reports: {topics}\n"
-        f"sent by a peer: mean {_size(mean_bytes)}, most {_size(max(result.bytes_sent))}\n"
+        f"sent by a peer: mean {_size(mean_bytes)}, most {_size(max(result.bytes_sent))}{wire}\n"
         f"{result.cycles} peer-cycles in {result.wall_s:.1f} s ({speed:,.0f}/s)\n"
-        f"seed {result.seed}, trace {result.trace_hash} over {result.trace_events} events"
+        f"seed {result.seed}{traced if result.trace_hash else ''}"
     )
 
 
