@@ -49,7 +49,7 @@ def columns(names: Sequence[str]) -> list[Column]:
             COLUMNS_MAX columns.
         StateError: a result is damaged.
     """
-    found = [column for name in names for column in _columns(name)]
+    found = [column for name in names for column in columns_of(name)]
     if len(found) < 2:
         raise ConfigError(f"there is only {found[0].name} to compare; name another folder")
     if len(found) > COLUMNS_MAX:
@@ -94,7 +94,13 @@ def warnings(found: Sequence[Column]) -> list[str]:
     return said_so
 
 
-def _columns(name: str) -> Iterator[Column]:
+def columns_of(name: str) -> Iterator[Column]:
+    """The columns of one name; see `columns`.
+
+    Raises:
+        ConfigError: the folder holds no results.
+        StateError: a result is damaged.
+    """
     folder, wanted = Path(name), ""
     if not folder.is_dir() and ":" in name:
         before, _, wanted = name.partition(":")

@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from multiprocessing import current_process
 from pathlib import Path
 from threading import Event, Thread
 
@@ -103,8 +105,8 @@ def outcomes(
         ray: address of a Ray cluster, or "local"; None is this machine without Ray.
 
     Raises:
-        ConfigError: Ray is not installed.
-        LocalError: the cluster does not answer, or a worker process was killed.
+        ConfigError: as `check_ray`.
+        LocalError: likewise, or a worker process was killed.
     """
     with ExitStack() as stack:
         if ray is not None:
@@ -130,15 +132,20 @@ def outcomes(
 @contextmanager
 def _this_machine() -> Iterator[None]:
     # One thread each: a sum of float32 may depend on how many threads shared it.
-    with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_begin):
+    with parallel_config(
+        backend="loky",
+        inner_max_num_threads=1,
+        initializer=_begin,
+        initargs=(current_process().pid,),
+    ):
         yield
 
 
-def _begin() -> None:
+def _begin(parent: int) -> None:
     """In a worker process, first of all: whom it listens to, and when it ends."""
     # An interrupt at the terminal is for the process that started us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
@@ -152,21 +159,15 @@ def _end_with(parent: int) -> None:
 @contextmanager
 def _cluster(address: str, jobs: int) -> Iterator[int]:
     """Joblib on a Ray cluster, connected while the block lasts; gives the number of jobs."""
-    try:
-        import ray  # noqa: PLC0415 - an optional extra, seconds to load
-        from ray.util.joblib.ray_backend import RayBackend  # noqa: PLC0415
-    except ImportError as error:
-        raise ConfigError(
-            "--ray: Ray is not installed here; install it with pip install 'hedgerow[ray]', or "
-            "leave --ray out to use the processors of this machine"
-        ) from error
+    check_ray(address)
+    import ray  # noqa: PLC0415 - an optional extra, seconds to load
+    from ray.util.joblib.ray_backend import RayBackend  # noqa: PLC0415
+
     # joblib gives no results one by one where a backend rests on multiprocessing's pool; Ray's
     # only inherits from it, and its own pool calls back for each result (tried with Ray 2.60).
     streaming = type("StreamingRay", (RayBackend,), {"supports_return_generator": True})
     register_parallel_backend(_STREAMING, streaming)
     local = address == LOCAL
-    if not local:
-        _check_somebody_listens(address)
     try:
         ray.init(
             address=None if local else address,
@@ -186,10 +187,25 @@ def _cluster(address: str, jobs: int) -> Iterator[int]:
         ray.shutdown()
 
 
-def _check_somebody_listens(address: str) -> None:
-    """Ray itself would try for ten minutes (measured with 2.60)."""
+def check_ray(address: str | None) -> None:
+    """Refuse a cluster that cannot be had, before any work; None is none.
+
+    Ray itself would try for ten minutes (measured with 2.60) to reach an address where nobody
+    listens.
+
+    Raises:
+        ConfigError: Ray is not installed, or the address is malformed.
+        LocalError: nobody listens there.
+    """
+    if address is None:
+        return
+    if find_spec("ray") is None:
+        raise ConfigError(
+            "--ray: Ray is not installed here; install it with pip install 'hedgerow[ray]', or "
+            "leave --ray out to use the processors of this machine"
+        )
     host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if address == "auto":
+    if address in {LOCAL, "auto"}:
         return
     if not colon or not port.isdecimal() or int(port) > PORT_MAX:
         raise ConfigError(

@@ -12,7 +12,7 @@ from scenarios.runs.expectations import verdicts
 from scenarios.sweep import rows
 from scenarios.sweep.folder import FAILURE, Folder, open_folder
 from scenarios.sweep.grid import Cell, Grid, check, make_grid
-from scenarios.sweep.parallel import Failed, Task, outcomes
+from scenarios.sweep.parallel import Failed, Task, check_ray, outcomes
 from scenarios.sweep.progress import bar_of_runs
 from scenarios.sweep.tables import Ended, ended, sweep_table
 
@@ -66,6 +66,7 @@ def sweep_file(
     console = Console() if console is None else console
     notes = Console(stderr=True) if notes is None else notes
     rows.check_format(means.form)
+    check_ray(means.ray)
     grid = make_grid(file, lists, seeds)
     title = grid.base.title or file.stem
     with bar_of_runs(notes, "checked") as bar:

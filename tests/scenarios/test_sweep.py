@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from io import StringIO
@@ -20,7 +21,6 @@ from scenarios.runs import results
 from scenarios.spec.choices import given_lists
 from scenarios.sweep import parallel
 from scenarios.sweep.folder import FAILURE, MANIFEST
-from scenarios.sweep.rows import check_format
 from scenarios.sweep.sweep import Means, sweep_file
 
 ROOT = Path(__file__).parents[2]
@@ -251,12 +251,25 @@ def test_parquet_holds_the_same_rows(tiny, swept, tmp_path):
 
 
 def test_a_missing_library_is_named_before_any_work(tiny, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setattr("scenarios.sweep.parallel.find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"Ray is not installed.*hedgerow\[ray\]"):
         swept_to(tiny, tmp_path / "out", ray="local")
     monkeypatch.setattr("scenarios.sweep.rows.find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"pyarrow is not installed.*hedgerow\[parquet\]"):
-        check_format("parquet")
+        swept_to(tiny, tmp_path / "out", form="parquet")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cluster_that_is_not_there_is_refused_before_any_work(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("scenarios.sweep.parallel.find_spec", lambda name: name)
+    with socket.socket() as bound:  # and listens not
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(LocalError, match=r"no Ray cluster answers there \(.*refused"):
+            swept_to(tiny, tmp_path / "out", ray=address)
+    with pytest.raises(ConfigError, match="write HOST:PORT"):
+        swept_to(tiny, tmp_path / "out", ray="nowhere")
+    assert not (tmp_path / "out").exists()
 
 
 def test_ray_gives_the_same_rows(tiny, swept, tmp_path):
