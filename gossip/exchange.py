@@ -118,7 +118,7 @@ class AgeWeighted(Strategy):
 
 
 @dataclass(slots=True)
-class _Arrived:
+class Arrived:
     """Sum of what arrived of one fragment in this cycle, how many, and the highest age."""
 
     total: Vector
@@ -126,6 +126,7 @@ class _Arrived:
     age: int
 
     def add(self, vector: Vector, age: int) -> None:
+        """One more has arrived."""
         if self.count == 1:
             self.total = self.total + vector  # the first is not ours to change
         else:
@@ -146,7 +147,7 @@ class Epidemic(Strategy):
 
     def __init__(self, config: PeerConfig, model: LocalModel) -> None:
         super().__init__(config, model)
-        self._arrived: dict[int, _Arrived] = {}
+        self._arrived: dict[int, Arrived] = {}
         self._senders: dict[PeerId, None] = {}
 
     def on_cycle(self, coin: float) -> int:
@@ -178,7 +179,7 @@ class Epidemic(Strategy):
             age = self.model.cap(index, claimed)
             arrived = self._arrived.get(index)
             if arrived is None:
-                self._arrived[index] = _Arrived(vector, 1, age)
+                self._arrived[index] = Arrived(vector, 1, age)
             else:
                 arrived.add(vector, age)
         return Verdict(merged=len(values))

@@ -63,6 +63,20 @@ class Membership:
     Invariant: `pending` holds only peers we asked and that neither answered nor timed out.
     """
 
+    __slots__ = (
+        "_askers",
+        "_bootstrap",
+        "_callers",
+        "_config",
+        "_lost",
+        "_me",
+        "_pending",
+        "_samplers",
+        "_seed",
+        "_shuffles",
+        "view",
+    )
+
     def __init__(self, config: PeerConfig, me: Contact, seed: bytes, shuffles: int = 0) -> None:
         self.view = View(me.peer, config.view_size)
         self._samplers = Samplers(me.peer, seed, config.samplers)

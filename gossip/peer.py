@@ -52,6 +52,12 @@ class Peer:
         cycle: cycles lived before, so that a restarted peer goes on counting.
     """
 
+    __slots__ = (
+        "_armed", "_config", "_cycle", "_digest", "_fingerprint", "_fixed", "_frame_bytes_max",
+        "_joining", "_membership", "_model", "_out", "_pushes_from", "_refused", "_seed", "_serial",
+        "_state", "_strategy", "_training", "me",
+    )  # fmt: skip
+
     def __init__(
         self,
         config: PeerConfig,

@@ -19,6 +19,8 @@ class View:
     Invariant: at most `size` entries, none of them `me`, no peer twice.
     """
 
+    __slots__ = ("_entries", "_me", "_size")
+
     def __init__(self, me: PeerId, size: int) -> None:
         self._me = me
         self._size = size

@@ -93,6 +93,7 @@ class Condition:
         queue_bytes: bytes that may wait for the bandwidth; a frame that finds more is dropped.
         shared: who shares the bandwidth.
         both: frames from a receiver to a sender are matched as well.
+        busy_until_us: by pipe, when its last bit so far leaves; changes as frames cross.
     """
 
     senders: bytes
@@ -105,7 +106,7 @@ class Condition:
     queue_bytes: int
     shared: Shared
     both: bool = False
-    _busy_until_us: dict[tuple[int, int], int] = field(default_factory=dict)
+    busy_until_us: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def verdict(self, crossing: Crossing, seed: bytes, index: int) -> Verdict | None:
         """See `Rule`."""
@@ -143,12 +144,12 @@ class Condition:
             Shared.ALL: (-1, -1),
         }[self.shared]
         now_us = crossing.now_us
-        free_us = max(now_us, self._busy_until_us.get(pipe, now_us))
+        free_us = max(now_us, self.busy_until_us.get(pipe, now_us))
         waiting_bytes = (free_us - now_us) * self.bits_per_s // 8_000_000
         if waiting_bytes > self.queue_bytes:
             return None
         done_us = free_us + -(-crossing.size * 8_000_000 // self.bits_per_s)
-        self._busy_until_us[pipe] = done_us
+        self.busy_until_us[pipe] = done_us
         return done_us - now_us
 
 
@@ -203,6 +204,20 @@ class Links:
                 return verdict
         share = _draw(crossing, self._seed, len(self._rules), 1) if self._drawn else 0.0
         return Delivered(self._otherwise.after_us(crossing.sender, crossing.receiver, share))
+
+    @property
+    def queues(self) -> list[dict[tuple[int, int], int]]:
+        """All that changes as frames cross: until when each rule's pipes are busy; by reference."""
+        return [rule.busy_until_us for rule in self._rules if isinstance(rule, Condition)]
+
+    def restore(self, queues: list[dict[tuple[int, int], int]]) -> None:
+        """Go on with the queues that other links of the same rules had.
+
+        Raises:
+            ValueError: there are more of them or fewer.
+        """
+        for mine, theirs in zip(self.queues, queues, strict=True):
+            mine.update(theirs)
 
     @property
     def splits(self) -> tuple[int, ...]:

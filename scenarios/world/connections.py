@@ -22,33 +22,33 @@ class Connections:
     def __init__(self, nodes: int) -> None:
         # By node: the node at the other end, its life, and when they last heard of each other; the
         # least recently used first.
-        self._open: list[dict[int, tuple[int, int]]] = [{} for _ in range(nodes)]
+        self.by_node: list[dict[int, tuple[int, int]]] = [{} for _ in range(nodes)]
 
     def used(self, now_us: int, one: int, one_life: int, other: int, other_life: int) -> None:
         """A frame went over the connection of these two, which is opened if need be."""
         for here, there, life in ((one, other, other_life), (other, one, one_life)):
-            ends = self._open[here]
+            ends = self.by_node[here]
             ends.pop(there, None)
             ends[there] = life, now_us
             if len(ends) > CONNECTIONS_MAX:
                 least = next(iter(ends))
                 del ends[least]
-                self._open[least].pop(here, None)
+                self.by_node[least].pop(here, None)
 
     def of(self, node: int) -> Iterator[tuple[int, int]]:
         """The nodes at the other ends, and when a frame last went either way."""
-        yield from [(other, used_us) for other, (_, used_us) in self._open[node].items()]
+        yield from [(other, used_us) for other, (_, used_us) in self.by_node[node].items()]
 
     def holds(self, node: int, other: int, life: int) -> bool:
         """Whether a node still has the connection that it had with that life of another."""
-        return self._open[node].get(other, (-1, 0))[0] == life
+        return self.by_node[node].get(other, (-1, 0))[0] == life
 
     def forget(self, node: int, other: int) -> None:
         """One end gave its connection up."""
-        self._open[node].pop(other, None)
+        self.by_node[node].pop(other, None)
 
     def end(self, node: int, *, politely: bool) -> None:
         """A node stops. A polite one closes its connections; of a crash nobody is told."""
-        for other in self._open[node] if politely else ():
-            self._open[other].pop(node, None)
-        self._open[node].clear()
+        for other in self.by_node[node] if politely else ():
+            self.by_node[other].pop(node, None)
+        self.by_node[node].clear()

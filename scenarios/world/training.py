@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gossip.errors import LocalError
 from gossip.events import Trained
 from gossip.learning.learner import Batches, Learner
-from scenarios.world.stacks import Form, Stack
+from scenarios.world.stacks import Bytes, Form, Stack
 from scenarios.world.worker import Worker
 
 STACK_NUMBERS = 160_000
@@ -69,7 +69,8 @@ class Job:
         peer: index of the peer.
         cycle: given back in `Trained`.
         asked_us: simulated time of the question.
-        vector: the part that peers merge, float32 `(shared,)`; dropped once it is in a stack.
+        vector: the part that peers merge, float32 `(shared,)`. All three are dropped once they are
+            in a stack.
         local: the part that stays with the peer, float32 `(dim - shared,)`; None stands for the
             initial one. Replaced by the trained one.
         momentum: float32 `(dim,)`; None stands for zeros. Replaced by the new one.
@@ -89,7 +90,7 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Jobs that are trained together; `stack` holds the results once they are."""
+    """Jobs that are trained together; once they are, `stack` holds the results instead."""
 
     jobs: list[Job]
     stack: Stack | None = None
@@ -197,13 +198,46 @@ class Postponed:
             local = self._initial[len(vector) :]
         return np.concatenate([vector, local]) if len(local) else vector
 
+    def settle(self) -> None:
+        """Wait until the worker has nothing left, so that all there is is in this process.
+
+        Raises:
+            LocalError: the worker failed or has died.
+        """
+        while self._collect(wait=True):
+            pass
+
+    def state(self) -> tuple[list[Job], int, list[Batch], int, int]:
+        """What `restore` needs to go on, beside the jobs of peers; settled, by reference.
+
+        Who is trained together is part of it: with a worker, without one, or with one in only one
+        of the two processes, all results are the same.
+        """
+        return self._open, self._outstanding, list(self._full), self.calls, self.given
+
+    def restore(
+        self, waiting: list[Job], outstanding: int, full: list[Batch], calls: int, given: int
+    ) -> None:
+        """Go on where another one stood when it gave this state."""
+        self._open, self._outstanding, self._full = waiting, outstanding, deque(full)
+        self.calls, self.given = calls, given
+
+    def stack(self, memory: Bytes, trainings: int) -> Stack:
+        """The stack of so many trainings whose memory this is.
+
+        Raises:
+            ValueError: its memory would be larger or smaller.
+        """
+        if memory.shape != (self._form.size(trainings),):
+            raise ValueError(f"{memory.nbytes} bytes are no stack of {trainings} trainings")
+        return self._form.over(memory, trainings)
+
     def close(self) -> None:
         """End the worker, if there is one, after what it has; a later full stack starts another."""
         if self._worker is None:
             return
         try:
-            while self._collect(wait=True):
-                pass
+            self.settle()
         except LocalError:
             self._worker.close()  # and keep it, so that it says so again to whoever asks for more
             return
@@ -284,6 +318,7 @@ class Postponed:
         self.calls += 1
         batch.loss = stack.loss.tolist()
         batch.stack = stack
+        batch.jobs = []  # each knows its row
 
     def _fill(self, stack: Stack, jobs: list[Job]) -> None:
         shared = self._learner.shared
@@ -294,11 +329,11 @@ class Postponed:
         stack.momentum[:] = 0.0
         for row, job in enumerate(jobs):
             stack.vectors[row, :shared] = job.vector
-            job.vector = None
             if job.local is not None:
                 stack.vectors[row, shared:] = job.local
             if job.momentum is not None:
                 stack.momentum[row] = job.momentum
+            job.vector = job.local = job.momentum = None
 
     def _train(self, stack: Stack) -> None:
         """Train in place; in this process or in the worker."""

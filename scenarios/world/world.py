@@ -6,7 +6,7 @@ microseconds; nothing here reads a clock, iterates a set, or draws except throug
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -23,7 +23,7 @@ from scenarios.conditions.links import Crossing, Delivered, Fate, Links
 from scenarios.world.connections import Connections
 from scenarios.world.hosts import Host, Kept, Machine, Physics, Spawn, State
 from scenarios.world.trace import Trace
-from scenarios.world.training import Job, Postponed
+from scenarios.world.training import Batch, Job, Postponed
 
 
 class _Due(IntEnum):
@@ -64,6 +64,29 @@ class Tally:
     shed: int = 0
     cycles: int = 0
     trainings: int = 0
+
+
+@dataclass(slots=True)
+class Standing:
+    """Where a World stands, beside its hosts and what is due.
+
+    Args:
+        now_us: simulated time.
+        sequence: numbers given out on the heap.
+        tally: see there.
+        trace: state of the fingerprint.
+        queues: of the links.
+        connections: of each node; None where nobody asks.
+        training: state of the trainer.
+    """
+
+    now_us: int
+    sequence: int
+    tally: Tally
+    trace: tuple[bytes, bytes, int]
+    queues: list[dict[tuple[int, int], int]]
+    connections: list[dict[int, tuple[int, int]]] | None
+    training: tuple[list[Job], int, list[Batch], int, int]
 
 
 class World:
@@ -156,6 +179,38 @@ class World:
         host = self.hosts[index]
         assert host.machine is not None  # noqa: S101 - the caller asks for nodes that are up
         return self._trainer.whole(host.machine.vector, host.local)
+
+    def standing(self) -> Standing:
+        """Where it stands, beside its hosts and what is due; settled, by reference."""
+        connections = None if self._connections is None else self._connections.by_node
+        queues, training = self._links.queues, self._trainer.state()
+        trace = self.trace.state()
+        return Standing(
+            self.now_us, self._sequence, self.tally, trace, queues, connections, training
+        )
+
+    def due(self) -> Iterator[tuple[int, int, int, Any]]:
+        """Everything that will happen, in the order of the heap."""
+        for at_us, sequence, due, what in self._heap:
+            yield at_us, sequence, int(due), what
+
+    def restore(self, standing: Standing, due: Iterable[tuple[int, int, int, Any]]) -> None:
+        """Go on where another World of the same plan stood, whose hosts are in place already.
+
+        Raises:
+            ValueError: this is no state of a World of this plan.
+            StateError: the state of the trace is damaged.
+        """
+        if (standing.connections is None) != (self._connections is None):
+            raise ValueError("connections are not as planned")
+        self._links.restore(standing.queues)
+        self._trainer.restore(*standing.training)
+        self.trace.restore(*standing.trace)
+        if self._connections is not None and standing.connections is not None:
+            self._connections.by_node = standing.connections
+        self.now_us, self._sequence = standing.now_us, standing.sequence
+        self.tally = standing.tally
+        self._heap = [(at_us, number, _Due(kind), what) for at_us, number, kind, what in due]
 
     # Events and actions
 
