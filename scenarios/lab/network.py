@@ -65,21 +65,31 @@ class Network:
         except OSError as error:
             raise LocalError(f"no network of our own: {error}; see docs/lab.md") from error
         self._switches = 0
-        self._plugged = [-1] * len(hosts)
+        self._switch = [0] * len(hosts)
+        self._plugged = [False] * len(hosts)
         self._shaped = [False] * len(hosts)
-        lines = []
-        for peer, own in enumerate(self._own):
-            mac = f"02:00:{peer >> 24 & 255:02x}:{peer >> 16 & 255:02x}:{peer >> 8 & 255:02x}"
-            lines.append(
-                f"link add p{peer} type veth peer name eth0 address {mac}:{peer & 255:02x} "
-                f"netns /proc/self/fd/{own}"
-            )
+        lines = [
+            f"link add p{peer} type veth peer name eth0 address {_mac(peer)} "
+            f"netns /proc/self/fd/{own}"
+            for peer, own in enumerate(self._own)
+        ]
+        lines += [f"link set p{peer} up" for peer in range(len(hosts))]
         self._ip(lines, self._own)
-        for host, own in zip(hosts, self._own, strict=True):
+        # Known from the start: a question (ARP) to one who is not there yet would be asked again
+        # only seconds after it has come.
+        known = [
+            f"neigh add {host} lladdr {_mac(peer)} dev eth0 nud permanent"
+            for peer, host in enumerate(hosts)
+        ]
+        for peer, (host, own) in enumerate(zip(hosts, self._own, strict=True)):
             kernel.enter_network(own)
             # Segments as they cross a real link, so that a limit's queue counts real packets.
-            up = f"link set eth0 up gso_max_segs 1\naddr add {host}/8 dev eth0"
-            self._ip(["link set lo up", *up.splitlines()])
+            up = [
+                "link set lo up",
+                "link set eth0 up gso_max_segs 1",
+                f"addr add {host}/8 dev eth0",
+            ]
+            self._ip([*up, *known[:peer], *known[peer + 1 :]])
         kernel.enter_network(self._hub)
         self.split([0] * len(hosts))
 
@@ -89,23 +99,26 @@ class Network:
 
     def plug(self, peer: int) -> None:
         """Plug a peer's cable in."""
-        self._ip([f"link set p{peer} up"])
+        self._plugged[peer] = True
+        # Not "up": the kernel may take a second to notice that a link has come up.
+        self._ip([f"link set p{peer} master s{self._switch[peer]}"])
 
     def pull(self, peer: int) -> None:
         """Pull it: what was on its way is lost, and nobody is told."""
-        self._ip([f"link set p{peer} down"])
+        self._plugged[peer] = False
+        self._ip([f"link set p{peer} nomaster"])
 
     def split(self, switches: Sequence[int]) -> None:
-        """Plug every peer's cable into the switch of its number, whether it is pulled or not."""
+        """Plug every peer's cable into the switch of its number; a pulled one will be, later."""
         lines = []
         for number in range(self._switches, max(switches) + 1):
             lines.append(f"link add s{number} type bridge mcast_snooping 0")
             lines.append(f"link set s{number} up")
         self._switches = max(self._switches, max(switches) + 1)
         for peer, switch in enumerate(switches):
-            if self._plugged[peer] != switch:
+            if self._plugged[peer] and self._switch[peer] != switch:
                 lines.append(f"link set p{peer} master s{switch}")
-                self._plugged[peer] = switch
+        self._switch = list(switches)
         if lines:
             self._ip(lines)
 
@@ -122,6 +135,11 @@ class Network:
     @staticmethod
     def _ip(lines: Sequence[str], descriptors: Sequence[int] = ()) -> None:
         _insist(["ip", "-batch", "-"], lines, descriptors)
+
+
+def _mac(peer: int) -> str:
+    """Locally administered, and the same for each of a peer's lives."""
+    return "02:00:" + ":".join(f"{peer >> shift & 255:02x}" for shift in (24, 16, 8, 0))
 
 
 def _insist(command: list[str], lines: Sequence[str], descriptors: Sequence[int] = ()) -> None:

@@ -172,6 +172,8 @@ def main(descriptor: int) -> None:
                     if not isinstance(order, Prepare):
                         raise LocalError("not prepared")
                     nursery = Nursery(order)
+                    # Again: entering a user namespace may undo it.
+                    kernel.die_with_parent()
                     # What is never freed is never written to, and stays shared with the children.
                     gc.collect()
                     gc.freeze()

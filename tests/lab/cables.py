@@ -13,7 +13,7 @@ from collections.abc import Callable
 from scenarios.lab.network import Network
 
 HOSTS = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
-PATIENCE_S = 2.0  # for what never answers; what does is there within a millisecond
+PATIENCE_S = 1.0  # for what never answers; what does is there within a millisecond
 
 
 def within(network: Network, peer: int, work: Callable[[], object]) -> object:

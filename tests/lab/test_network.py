@@ -20,7 +20,14 @@ needs_namespaces = pytest.mark.skipif(
 
 
 @needs_namespaces
-def test_cables_switches_and_pipes_do_what_they_are_for():
+@pytest.mark.parametrize(
+    "who",
+    [
+        pytest.param([], id="as we are"),
+        pytest.param(["unshare", "--user", "--map-user=1000", "--map-group=1000"], id="as a user"),
+    ],
+)
+def test_cables_switches_and_pipes_do_what_they_are_for(who):
     def interfaces() -> str:
         return subprocess.run(
             ["ip", "-brief", "link"], capture_output=True, text=True, check=True
@@ -28,7 +35,7 @@ def test_cables_switches_and_pipes_do_what_they_are_for():
 
     before = interfaces()
     done = subprocess.run(
-        [sys.executable, "-m", "tests.lab.cables"],
+        [*who, sys.executable, "-m", "tests.lab.cables"],
         cwd=ROOT,
         check=False,
         capture_output=True,

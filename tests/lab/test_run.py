@@ -111,13 +111,14 @@ def command(tmp_path: Path, temporary: Path) -> Iterator[subprocess.Popen[bytes]
     """`hedgerow simulate --engine lab`, with three peers up."""
     (tmp_path / "lab.toml").write_text(FILE)
     words = ["simulate", "lab.toml", "--engine", "lab", "--out", "out"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "node", *words],
-        cwd=tmp_path,
-        env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=(tmp_path / "errors").open("w"),
-    )
+    with (tmp_path / "errors").open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "node", *words],
+            cwd=tmp_path,
+            env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
     try:
         wait_until(lambda: len(pids(temporary)) == 3 or process.poll() is not None)
         assert process.poll() is None, (tmp_path / "errors").read_text()
