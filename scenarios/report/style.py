@@ -75,12 +75,14 @@ class Plot:
 
     Args:
         name: of its file, without a suffix.
+        title: a heading above it; empty where the section's own says enough.
         alt: what it shows, for who cannot see it.
         caption: how to read it, as plain text.
         build: draws it for one look.
     """
 
     name: str
+    title: str
     alt: str
     caption: str
     build: Callable[[Look], Figure]
@@ -106,11 +108,12 @@ def inline(plot: Plot) -> str:
     """The figure for a page, with its caption."""
     with drawing(PAGE):
         text = svg(plot.build(PAGE), {c: f"var(--{name})" for c, name in _VARIABLES.items()})
-    text = _own_ids(_shorter(text), plot.name)
+    text = own_ids(shorter(text), plot.name)
     label = escape(plot.alt, quote=True)
     text = text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    heading = f"<h3>{escape(plot.title)}</h3>" if plot.title else ""
     return (
-        f'<figure id="{plot.name}"><div class="plot" tabindex="0">{text}</div>'
+        f'{heading}<figure id="figure-{plot.name}"><div class="plot" tabindex="0">{text}</div>'
         f"<figcaption>{escape(plot.caption)}</figcaption></figure>"
     )
 
@@ -195,17 +198,18 @@ def panels(
 def legend_above(axes: Axes, handles: list[Any], labels: list[str], look: Look) -> None:
     """A legend above a panel; `legend_height` says how much room it takes."""
     axes.legend(
-        handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=_columns(labels, look),
-        columnspacing=1.2,
+        handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.02), columnspacing=1.2,
+        ncols=legend_columns(labels, look),
     )  # fmt: skip
 
 
 def legend_height(labels: list[str], look: Look) -> float:
     """Inches that `legend_above` needs."""
-    return -(-len(labels) // _columns(labels, look)) * look.size * 0.0215 + 0.06
+    return -(-len(labels) // legend_columns(labels, look)) * look.size * 0.0215 + 0.06
 
 
-def _columns(labels: list[str], look: Look) -> int:
+def legend_columns(labels: list[str], look: Look) -> int:
+    """Entries that stand side by side."""
     widest = 0.0085 * look.size * max(map(len, labels), default=1) + 0.055 * look.size
     return max(1, min(len(labels), int((look.width - 0.9) / widest)))
 
@@ -217,7 +221,7 @@ _DECIMALS = re.compile(r"(\.\d\d)\d+")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
-def _shorter(text: str) -> str:
+def shorter(text: str) -> str:
     """Without what no reader sees: comments, who made it, thousandths of a point."""
     for pattern in _METADATA, _SHEET, _COMMENT:
         text = pattern.sub("", text)
@@ -225,7 +229,7 @@ def _shorter(text: str) -> str:
     return re.sub(r"\n\s*", "\n", text)
 
 
-def _own_ids(text: str, name: str) -> str:
+def own_ids(text: str, name: str) -> str:
     """Ids that nothing refers to are left out; the others begin with the figure's name."""
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import metadata
+from io import TextIOWrapper
 from math import isnan, nan
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, BinaryIO, TextIO, TypeVar
 
 import msgspec
 
@@ -120,11 +121,25 @@ def whole_file(path: Path) -> Iterator[TextIO]:
     Raises:
         StateError: the folder cannot be made or the file cannot be written.
     """
+    with whole_bytes(path) as stream:
+        text = TextIOWrapper(stream, encoding="utf-8")
+        yield text
+        text.flush()
+        text.detach()
+
+
+@contextmanager
+def whole_bytes(path: Path) -> Iterator[BinaryIO]:
+    """The same for a file that is no text.
+
+    Raises:
+        StateError: as `whole_file`.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
         try:
-            with part.open("w", encoding="utf-8") as stream:
+            with part.open("wb") as stream:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
