@@ -32,7 +32,7 @@ LOOK_S = 0.2
 
 LEAD_US = 1_000_000
 """How long before its moment a joining peer's process is started. Measured on busy cores, a process
-took 0.1 to 0.3 s to be ready; started at the moment itself, every peer was so much behind its
+took 0.04 to 0.2 s to be ready; started at the moment itself, every peer was so much behind its
 counterpart in the World."""
 
 
