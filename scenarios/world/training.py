@@ -184,9 +184,10 @@ class Postponed:
         if shared < len(self._initial):
             # Copies, so that one peer's numbers do not keep the whole stack in memory.
             delta, job.local = vector[:shared], vector[shared:].copy()
-        momentum = batch.stack.momentum[row]
-        # What is empty or zero costs no memory: a whole mesh of it would be much.
-        job.momentum = momentum.copy() if momentum.any() else None
+        if self._form.carries:
+            momentum = batch.stack.momentum[row]
+            # What is zero costs no memory: a whole mesh of it would be much.
+            job.momentum = momentum.copy() if momentum.any() else None
         job.batch = None
         return Trained(job.cycle, delta, int(batch.stack.steps[0]), batch.loss[row])
 
