@@ -36,6 +36,14 @@ from node.config.flags import FILE, FOLDER
 )
 @click.option("--out", type=FOLDER, help="Write results here; with --seeds to seed-N below it.")
 @click.option("--trace", is_flag=True, help="Write every event there too, as JSON lines.")
+@click.option(
+    "--checkpoint",
+    default="10 min",
+    show_default=True,
+    metavar="DURATION",
+    help='With --out, how often to keep a run as it stands; "0 s" is when interrupted only.',
+)
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def simulate(
     file: Path,
@@ -47,17 +55,26 @@ def simulate(
     workers: int | None,
     out: Path | None,
     trace: bool,
+    checkpoint: str,
+    resume: bool,
     as_json: bool,
 ) -> None:
     """Run a scenario in simulated time, or with real processes.
 
     FILE is a scenario file, or a name of `hedgerow scenarios`. See docs/simulation.md.
     """
+    from node.config.quantities import parse_duration_us
     from scenarios.runs.show import simulate_file
     from scenarios.spec import choices, library
 
     if trace and out is None:
         raise ConfigError("--trace needs a folder to write to; give --out FOLDER")
+    if resume and out is None:
+        raise ConfigError("--resume goes on from a checkpoint in a folder; give --out FOLDER")
+    try:
+        every_s = parse_duration_us(checkpoint) / 1e6
+    except ValueError as error:
+        raise ConfigError(f"--checkpoint: {error}") from error
     if seed is not None and seeds is not None:
         raise ConfigError("--seed and --seeds exclude each other; give one of them")
     if jobs > 1 and seeds is None:
@@ -72,10 +89,12 @@ def simulate(
             workers=workers,
             out=out,
             trace=trace,
+            every_s=every_s,
+            resume=resume,
             as_json=as_json,
         )
         return
     from scenarios.sweep.seeds import How, simulate_seeds
 
-    how = How(jobs, engine, workers, out, trace, as_json)
+    how = How(jobs, engine, workers, out, trace, as_json, every_s, resume)
     simulate_seeds(path, values, choices.seeds(seeds), how)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gossip.config import PeerConfig
 from gossip.errors import ConfigError
@@ -17,7 +18,7 @@ from scenarios.plan.expect import expectations
 from scenarios.plan.links import region_groups, rules, tables
 from scenarios.plan.method import check_method
 from scenarios.plan.reader import Reader, seed_bytes
-from scenarios.spec.scenario import Scenario, check_seed
+from scenarios.spec.scenario import Scenario, check_seed, table
 from scenarios.world.hosts import Physics
 from topologies.graphs import neighbours
 
@@ -53,6 +54,11 @@ class Plan:
     rules: tuple[Rule, ...]
     otherwise: Delay
     memory_bytes: tuple[int, ...]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The scenario with every default and the seed, as a file would say it."""
+        return table(replace(self.scenario, mesh=replace(self.scenario.mesh, seed=self.seed)))
 
     @property
     def seed_bytes(self) -> bytes:

@@ -12,12 +12,14 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from node.config.quantities import format_duration
 from scenarios.conditions.told import faults
 from scenarios.measures.samples import Sample, Spread
 from scenarios.plan.plan import Plan, make_plan
-from scenarios.runs.engines import check_engine, run
+from scenarios.runs.checkpoint import EVERY_S, Keeping, trace_of
+from scenarios.runs.engines import check_engine, keeping_of, run
 from scenarios.runs.expectations import demand, verdict_table, verdicts
-from scenarios.runs.results import Result, make_folder, save, whole_file
+from scenarios.runs.results import Result, make_folder, save
 from scenarios.runs.simulate import Progress
 from scenarios.spec.choices import changed
 from scenarios.spec.scenario import Scenario, read
@@ -35,6 +37,8 @@ def simulate_file(
     workers: int | None = None,
     out: Path | None = None,
     trace: bool = False,
+    every_s: float = EVERY_S,
+    resume: bool = False,
     as_json: bool = False,
     console: Console | None = None,
     notes: Console | None = None,
@@ -49,13 +53,16 @@ def simulate_file(
         workers: likewise.
         out: folder for `result.json`; None writes nothing.
         trace: write `trace.jsonl` there too, one line per event.
+        every_s: see `scenarios.runs.checkpoint.Keeping`.
+        resume: go on from the checkpoint in `out`.
         as_json: print the result as JSON, not as a table.
         console: takes the result; standard output by default.
         notes: takes the progress bar; standard error by default.
 
     Raises:
         ConfigError: the scenario is wrong; nothing has been done or written.
-        StateError: `out` cannot be written. Nothing has been run, unless the disk filled up since.
+        StateError: `out` cannot be written, or has no checkpoint to go on from, or one that nobody
+            asked for. Nothing has been run, unless the disk filled up since.
         ExpectationError: the results are written and printed, and not what the scenario expects.
         KeyboardInterrupt: likewise, and they are those of a run that was interrupted.
     """
@@ -67,10 +74,15 @@ def simulate_file(
     tell_conditions(plan, notes)
     if out is not None:
         make_folder(out)
+    keeping = keeping_of(plan, out, engine=engine, every_s=every_s, resume=resume, trace=trace)
+    before = None if keeping is None else keeping.resume
+    if before is not None:
+        at = format_duration(before.reached_us)
+        notes.print(f"going on at {at}, from {before.path}", soft_wrap=True)
     with ExitStack() as stack:
         lines = None
-        if out is not None and trace:
-            lines = stack.enter_context(whole_file(out / "trace.jsonl"))
+        if keeping is not None and trace:
+            lines = stack.enter_context(trace_of(keeping))
         bar = stack.enter_context(
             Bar(
                 TextColumn("{task.description}"),
@@ -87,9 +99,12 @@ def simulate_file(
                 task, completed=progress.now_us, total=progress.end_us, state=_state(progress)
             )
 
-        result = run(plan, engine=engine, progress=move, lines=lines, workers=workers)
+        result = run(
+            plan, engine=engine, progress=move, lines=lines, workers=workers, keeping=keeping
+        )
     if out is not None:
         notes.print(f"wrote {save(result, out)}")
+    tell_checkpoint(result, keeping, notes)
     if as_json:
         console.file.write(result.as_json())
     else:
@@ -102,6 +117,20 @@ def simulate_file(
         raise KeyboardInterrupt
     demand(told)
     return result
+
+
+def tell_checkpoint(result: Result, keeping: Keeping | None, notes: Console) -> None:
+    """After a run's result is written: say how an interrupted one goes on; no other needs to."""
+    if keeping is None:
+        return
+    if result.complete:
+        keeping.path.unlink(missing_ok=True)
+        return
+    notes.print(
+        f"interrupted at {format_duration(result.reached_us)}; the same command with --resume "
+        f"goes on from {keeping.path}",
+        soft_wrap=True,
+    )
 
 
 def read_changed(path: Path, values: Mapping[str, Any], notes: Console) -> Scenario:

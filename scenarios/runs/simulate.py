@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import TextIO
@@ -25,7 +25,7 @@ from scenarios.plan.plan import Plan, make_plan
 from scenarios.runs.results import Result, versions
 from scenarios.runs.stopping import stopping
 from scenarios.spec.learning import Method
-from scenarios.spec.scenario import Scenario, table
+from scenarios.spec.scenario import Scenario
 from scenarios.world.hosts import Kept, Machine
 from scenarios.world.names import peer_address, peer_names
 from scenarios.world.trace import Trace
@@ -160,6 +160,9 @@ def run_stage(
     stage: Stage,
     progress: Callable[[Progress], None] | None = None,
     so_far: Record | None = None,
+    *,
+    keep: Callable[[Stage, Record], None] | None = None,
+    keep_every_s: float = 0.0,
 ) -> Result:
     """Run a World to its end, measuring as its scenario says.
 
@@ -170,6 +173,8 @@ def run_stage(
         stage: its World may stand at any moment, and is left where the run ends.
         progress: told how far the run has come.
         so_far: what was found before that moment; grows. None for nothing.
+        keep: writes down how a run stands that was interrupted.
+        keep_every_s: keep it while it runs, too, after every so many seconds; 0 for never.
     """
     plan, world = stage.plan, stage.world
     record = Record() if so_far is None else so_far
@@ -184,18 +189,25 @@ def run_stage(
             up = len(world.alive())
             progress(Progress(world.now_us, end_us, up, world.tally.cycles, record.wall_s))
 
-    with stopping() as asked, closing(stage.trainer):
-        look()
-        while world.now_us < end_us and not asked():
-            next_sample_us = min(end_us, (world.now_us // every_us + 1) * every_us)
-            before_s = perf_counter()
-            world.run(min(next_sample_us, world.now_us + stride_us))
-            # Where a World stops to look changes nothing in it, so real time may decide.
-            slow = perf_counter() - before_s > PATIENCE_S
-            stride_us = max(1, stride_us // 2) if slow else min(longest_us, stride_us * 2)
-            if world.now_us == next_sample_us:
-                record.add(measure(world, stage.shards, stage.judge, stage.panel, plan.rules))
+    with stopping() as asked:
+        with closing(stage.trainer):
             look()
+            kept_s = perf_counter()
+            while world.now_us < end_us and not asked():
+                next_sample_us = min(end_us, (world.now_us // every_us + 1) * every_us)
+                before_s = perf_counter()
+                world.run(min(next_sample_us, world.now_us + stride_us))
+                # Where a World stops to look changes nothing in it, so real time may decide.
+                slow = perf_counter() - before_s > PATIENCE_S
+                stride_us = max(1, stride_us // 2) if slow else min(longest_us, stride_us * 2)
+                if world.now_us == next_sample_us:
+                    record.add(measure(world, stage.shards, stage.judge, stage.panel, plan.rules))
+                look()
+                if keep is not None and 0 < keep_every_s <= perf_counter() - kept_s:
+                    keep(stage, record)
+                    kept_s = perf_counter()
+        if keep is not None and world.now_us < end_us:
+            keep(stage, record)
     return _result(stage, record)
 
 
@@ -226,12 +238,11 @@ def simulate(
 def _result(stage: Stage, record: Record) -> Result:
     world, plan = stage.world, stage.plan
     tally, hosts = world.tally, world.hosts
-    spec = replace(plan.scenario, mesh=replace(plan.scenario.mesh, seed=plan.seed))
     topics = sorted(tally.topics.items(), key=lambda item: item[0].value)
     return Result(
         title=plan.scenario.title,
         seed=plan.seed,
-        spec=table(spec),
+        spec=plan.spec,
         versions=versions(),
         faults=faults(plan),
         complete=world.now_us >= plan.scenario.mesh.duration_us,

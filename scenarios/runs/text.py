@@ -37,6 +37,16 @@ def with_nan(value: Any) -> Any:
     return nan if value is None else value
 
 
+def first_difference(old: Any, new: Any, at: str = "") -> str:
+    """The dotted key at which two tables first differ."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return at
+    for key in (*new, *(key for key in old if key not in new)):
+        if key not in old or key not in new or old[key] != new[key]:
+            return first_difference(old.get(key), new.get(key), f"{at}.{key}" if at else str(key))
+    return at
+
+
 def _pieces(value: Any, indent: str) -> Iterator[str]:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if not any(isinstance(item, dict | list) and item for item in inner):

@@ -13,6 +13,7 @@ from typing import Any
 from gossip.errors import StateError
 from scenarios.runs import results
 from scenarios.runs.results import Result, make_folder, whole_file
+from scenarios.runs.text import first_difference
 from scenarios.sweep.grid import Cell, Grid, key_of
 from scenarios.sweep.parallel import Failed
 
@@ -126,7 +127,7 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     """What makes the old sweep no part of the new one; empty if nothing does."""
     for name in "scenario", "versions":
         if old[name] != new[name]:
-            found = _first_key(old[name], new[name])
+            found = first_difference(old[name], new[name])
             return f"its {name} differs in {found}" if found else f"its {name} differs"
     if sorted(old["lists"]) != sorted(new["lists"]):
         return f"it varies {', '.join(old['lists']) or 'nothing'}"
@@ -136,13 +137,3 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
             return f"it has {key}={gone[0]}, too"
     gone = [seed for seed in old["seeds"] if seed not in new["seeds"]]
     return f"it has seed {gone[0]}, too" if gone else ""
-
-
-def _first_key(old: Any, new: Any, at: str = "") -> str:
-    """The dotted key at which two tables first differ."""
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        return at
-    for key in (*new, *(key for key in old if key not in new)):
-        if key not in old or key not in new or old[key] != new[key]:
-            return _first_key(old.get(key), new.get(key), f"{at}.{key}" if at else str(key))
-    return at

@@ -22,8 +22,9 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from gossip.errors import ConfigError, HedgerowError, LocalError
 from scenarios.plan.plan import make_plan
-from scenarios.runs.engines import run
-from scenarios.runs.results import Result, whole_file
+from scenarios.runs.checkpoint import EVERY_S, trace_of
+from scenarios.runs.engines import keeping_of, run
+from scenarios.runs.results import Result
 from scenarios.spec.scenario import Scenario
 
 LOCAL = "local"
@@ -53,8 +54,11 @@ class Task:
         seed: of the run.
         where: what messages call the scenario.
         engine: as `scenarios.runs.engines.run` takes it.
-        trace: a file for every event, on the machine that runs the task; None for none.
         workers: as the engine takes it; where several runs go on at once None is 0.
+        folder: for its checkpoint and trace, on the machine that runs the task; None for neither.
+        trace: write every event there.
+        every_s: see `scenarios.runs.checkpoint.Keeping`.
+        resume: go on from the checkpoint in the folder.
     """
 
     number: int
@@ -62,8 +66,11 @@ class Task:
     seed: int
     where: str
     engine: str = "world"
-    trace: Path | None = None
     workers: int | None = None
+    folder: Path | None = None
+    trace: bool = False
+    every_s: float = EVERY_S
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +245,19 @@ def _alone(task: Task) -> Done | Failed:
     try:
         plan = make_plan(task.scenario, task.seed, task.where)
         with ExitStack() as stack:
-            lines = None if task.trace is None else stack.enter_context(whole_file(task.trace))
-            engine, workers = task.engine, task.workers
-            result = run(plan, engine=engine, lines=lines, workers=workers)
+            engine, workers, trace = task.engine, task.workers, task.trace
+            keeping = keeping_of(
+                plan,
+                task.folder,
+                engine=engine,
+                every_s=task.every_s,
+                resume=task.resume,
+                trace=trace,
+            )
+            lines = None
+            if keeping is not None and trace:
+                lines = stack.enter_context(trace_of(keeping))
+            result = run(plan, engine=engine, lines=lines, workers=workers, keeping=keeping)
             return Done(task.number, result)
     except HedgerowError as error:
         return Failed(task.number, str(error), "")

@@ -7,9 +7,10 @@ from typing import Any
 
 from rich.console import Console
 
-from gossip.errors import ExpectationError, LocalError
-from scenarios.plan.plan import make_plan
-from scenarios.runs.engines import check_engine
+from gossip.errors import ExpectationError, LocalError, StateError
+from scenarios.plan.plan import Plan, make_plan
+from scenarios.runs.checkpoint import CHECKPOINT, EVERY_S, finished
+from scenarios.runs.engines import check_engine, keeping_of
 from scenarios.runs.expectations import verdict_table, verdicts
 from scenarios.runs.results import Result, make_folder, save
 from scenarios.runs.show import read_changed, tell_conditions
@@ -30,6 +31,8 @@ class How:
         out: gets a folder `seed-N` for each run; None writes nothing.
         trace: write every event there, too.
         as_json: print the results as a JSON array, not as a table.
+        every_s: see `scenarios.runs.checkpoint.Keeping`.
+        resume: keep the seeds in `out` that are finished, and go on with those that are not.
     """
 
     jobs: int = 1
@@ -38,6 +41,8 @@ class How:
     out: Path | None = None
     trace: bool = False
     as_json: bool = False
+    every_s: float = EVERY_S
+    resume: bool = False
 
 
 def simulate_seeds(
@@ -73,29 +78,18 @@ def simulate_seeds(
     plans = [make_plan(scenario, seed, str(path)) for seed in seeds]
     tell_conditions(plans[0], notes, seeds)
     folders = {seed: None if how.out is None else how.out / f"seed-{seed}" for seed in seeds}
+    found, tasks = _left(plans, folders, how)
+    if found:
+        notes.print(f"{len(found)} of {len(seeds)} runs are in {how.out} already", soft_wrap=True)
     for folder in folders.values():
         if folder is not None:
             make_folder(folder)
-    tasks = []
-    for number, seed in enumerate(seeds):
-        folder = folders[seed]
-        trace = folder / "trace.jsonl" if folder is not None and how.trace else None
-        exact = replace(scenario, mesh=replace(scenario.mesh, seed=seed))
-        tasks.append(Task(number, exact, seed, str(path), how.engine, trace, how.workers))
-    found: dict[int, Result] = {}
-    failed: list[int] = []
-    with bar_of_runs(notes) as bar:
-        line = bar.add_task(scenario.title or path.stem, total=len(tasks))
-        for outcome in outcomes(tasks, jobs=how.jobs):
-            seed = seeds[outcome.number]
-            _kept(outcome, seed, folders[seed], notes)
-            if isinstance(outcome, Failed):
-                failed.append(seed)
-            elif not outcome.result.complete:
-                raise KeyboardInterrupt
-            else:
-                found[seed] = outcome.result
-            bar.advance(line)
+    try:
+        failed = _run(tasks, len(seeds), folders, found, how, notes, scenario.title or path.stem)
+    except KeyboardInterrupt:
+        if how.out is not None:
+            notes.print("interrupted; the same command with --resume goes on")
+        raise
     results = [found[seed] for seed in seeds if seed in found]
     if how.as_json:
         console.file.write("[" + ",".join(each.as_json() for each in results) + "]\n")
@@ -107,12 +101,69 @@ def simulate_seeds(
         raise LocalError(f"{len(failed)} of {len(seeds)} runs failed, see above; repeat those")
 
 
+def _run(
+    tasks: Sequence[Task],
+    runs: int,
+    folders: Mapping[int, Path | None],
+    found: dict[int, Result],
+    how: How,
+    notes: Console,
+    title: str,
+) -> list[int]:
+    """Run what is left, add it to what is found, and give the seeds that failed."""
+    failed: list[int] = []
+    with bar_of_runs(notes) as bar:
+        line = bar.add_task(title, total=runs, completed=len(found))
+        for outcome in outcomes(tasks, jobs=how.jobs) if tasks else ():
+            seed = next(task.seed for task in tasks if task.number == outcome.number)
+            _kept(outcome, seed, folders[seed], notes)
+            if isinstance(outcome, Failed):
+                failed.append(seed)
+            elif not outcome.result.complete:
+                raise KeyboardInterrupt
+            else:
+                found[seed] = outcome.result
+            bar.advance(line)
+    return failed
+
+
+def _left(
+    plans: Sequence[Plan], folders: Mapping[int, Path | None], how: How
+) -> tuple[dict[int, Result], list[Task]]:
+    """The results that are there already, and what is still to be run; all is checked."""
+    found: dict[int, Result] = {}
+    tasks: list[Task] = []
+    for number, plan in enumerate(plans):
+        folder, seed = folders[plan.seed], plan.seed
+        result = finished(folder, plan) if how.resume and folder is not None else None
+        if result is not None:
+            found[seed] = result
+            continue
+        resume = how.resume and folder is not None and (folder / CHECKPOINT).exists()
+        engine, trace, every_s = how.engine, how.trace, how.every_s
+        keeping_of(plan, folder, engine=engine, resume=resume, trace=trace)
+        exact = replace(plan.scenario, mesh=replace(plan.scenario.mesh, seed=seed))
+        tasks.append(
+            Task(
+                number, exact, seed, plan.where, engine, how.workers, folder, trace, every_s, resume
+            )
+        )
+    if how.resume and not found and not any(task.resume for task in tasks):
+        raise StateError(
+            f"{how.out}: there is no finished seed and no checkpoint to go on from; leave --resume "
+            f"out to begin"
+        )
+    return found, tasks
+
+
 def _kept(outcome: Done | Failed, seed: int, folder: Path | None, notes: Console) -> None:
     if isinstance(outcome, Failed):
         said = f"seed {seed} failed: {outcome.said}\n{outcome.details}".rstrip()
         notes.print(said, style="red", markup=False, soft_wrap=True)
     elif folder is not None:
         notes.print(f"wrote {save(outcome.result, folder)}", soft_wrap=True)
+        if outcome.result.complete:
+            (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _demand(scenario: Scenario, results: Sequence[Result], console: Console) -> None:
