@@ -12,6 +12,9 @@ from scenarios.plan.plan import Plan
 PEERS_PER_CORE = 15
 """30 processes on two cores kept cycles of 2 s (docs/lab.md); each takes 26 MB of its own."""
 
+PEERS_MAX = 250
+"""The addresses of a /24 on loopback, and a quarter of the open files that most systems allow."""
+
 CYCLE_CPU_S = 0.04
 """Processor time of one peer's cycle: training, saving, a model sent and one received, membership
 (measured: 35 ms with 30 peers, their first handshakes included)."""
@@ -66,7 +69,7 @@ def check(plan: Plan) -> bool:
 
 def _fits(plan: Plan, cores: int) -> None:
     mesh = plan.scenario.mesh
-    most = PEERS_PER_CORE * cores
+    most = min(PEERS_MAX, PEERS_PER_CORE * cores)
     if mesh.peers > most:
         raise wrong(
             plan,

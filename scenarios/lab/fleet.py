@@ -139,9 +139,12 @@ class Fleet:
     def ended(self, wait_s: float) -> dict[int, Picture | None]:
         """Wait for processes that end by themselves; their last pictures, by peer."""
         found: dict[int, Picture | None] = {}
-        ready, _, _ = select.select([life.channel for life in self._lives.values()], [], [], wait_s)
+        poll = select.poll()
+        for life in self._lives.values():
+            poll.register(life.channel, select.POLLIN)
+        ready = [descriptor for descriptor, _ in poll.poll(wait_s * 1000)]
         for peer, life in list(self._lives.items()):
-            if life.channel in ready:
+            if life.channel.fileno() in ready:
                 try:
                     picture, _ = life.channel.receive(PICTURE)
                     life.picture = picture

@@ -9,6 +9,7 @@ from scenarios.lab import fit, network
 from tests.lab.scenes import plan
 
 CORES = os.cpu_count() or 1
+MOST = min(250, 15 * CORES)
 SPLIT = {"partition": [{"start": "1 s", "end": "2 s", "sides": ["0:2"]}]}
 
 
@@ -20,8 +21,8 @@ def rule(**keys: object) -> dict[str, object]:
     ("tables", "words"),
     [
         (
-            {"mesh": {"peers": 15 * CORES + 1, "cycle": "1 min", "duration": "2 min"}},
-            ("lab.toml: mesh.peers", f"use {15 * CORES} at most", "--engine world"),
+            {"mesh": {"peers": MOST + 1, "cycle": "1 min", "duration": "2 min"}},
+            ("lab.toml: mesh.peers", f"use {MOST} at most", "--engine world"),
         ),
         ({"mesh": {"cycle": "10 ms"}}, ("lab.toml: mesh.cycle", "use", "s or more")),
         ({"mesh": {"queue_frames": 9}}, ("mesh.queue_frames", "is 9", "is 4")),
