@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossip.draws import Purpose, choose, draw, fraction, generator
+from gossip.draws import Purpose, choose, draw, fraction, generator, shuffles
 
 
 def test_draws_are_the_same_on_every_machine():
@@ -14,6 +14,8 @@ def test_draws_are_the_same_on_every_machine():
     ten = choose(range(12), 10, b"seed", "peer", 7, Purpose.NEIGHBOUR, 3)
     assert ten == [2, 1, 8, 6, 3, 0, 7, 9, 10, 5]
     assert generator(b"seed", "peer", 7, Purpose.ROWS).integers(1_000) == 360
+    keys = np.array([draw(b"seed", "peer", 7, Purpose.ROWS)], np.uint64)
+    assert shuffles(keys, 6, 2).tolist() == [[[4, 1, 2, 5, 0, 3], [2, 0, 3, 1, 4, 5]]]
 
 
 def test_every_argument_matters():
@@ -50,3 +52,22 @@ def test_choices_are_distinct_items(items, count, cycle):
     chosen = choose(items, count, b"s", "p", cycle, Purpose.WORLD)
     assert len(chosen) == len(set(chosen)) == min(count, len(items))
     assert set(chosen) <= set(items)
+
+
+def test_shuffles_are_permutations_of_their_own_key() -> None:
+    keys = np.array([draw(b"s", f"p{i}", 3, Purpose.ROWS) for i in range(50)], np.uint64)
+    for items in (1, 2, 7, 200, 257):
+        orders = shuffles(keys, items, 3)
+        assert orders.shape == (50, 3, items)
+        assert (np.sort(orders, axis=2) == np.arange(items)).all()
+        np.testing.assert_array_equal(shuffles(keys[[7]], items, 3)[0], orders[7])
+    flat = shuffles(keys, 200, 3).reshape(-1, 200)
+    assert len({order.tobytes() for order in flat}) == len(flat)
+
+
+def test_shuffles_put_everything_everywhere_alike() -> None:
+    keys = np.array([draw(b"s", "p", i, Purpose.ROWS) for i in range(4_000)], np.uint64)
+    orders = shuffles(keys, 5, 2).reshape(-1, 5)
+    for place in range(5):
+        counts = np.bincount(orders[:, place], minlength=5)
+        assert abs(counts - 1_600).max() < 5 * 36  # standard deviations of a binomial
