@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from gossip.errors import HedgerowError
-from node.cli import compare, data, demo, operate, scenarios, simulate, sweep, topology
+from gossip.errors import HedgerowError, LocalError
+from node.cli import compare, data, demo, operate, report, scenarios, simulate, sweep, topology
 from node.cli.output import hush
 
 
@@ -47,9 +47,14 @@ def _said_in_one_line() -> Iterator[None]:
         if rest is not None or expected is None:
             raise
         _fail(_first(expected))
+    except MemoryError:
+        _fail(LocalError("this needs more memory than there is; use fewer peers or rows at once"))
     except BrokenPipeError:  # `hedgerow … | head`
         hush()
         sys.exit(1)
+    except OSError as error:  # such as a name too long for the file system
+        name = str(error.filename)[:200]
+        _fail(LocalError(f"{name}: {error.strerror}; check the path and the space left there"))
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:
@@ -99,6 +104,7 @@ for _command in (
     simulate.simulate,
     sweep.sweep,
     compare.compare,
+    report.report,
     demo.demo,
 ):
     cli.add_command(_command)

@@ -85,12 +85,14 @@ def load(cls: type[T], path: Path) -> T:
             f"{path}: larger than {quantities.format_size(FILE_BYTES_MAX)}; shorten it"
         )
     try:
-        mapping = tomllib.loads(data.decode())
+        mapping = tomllib.loads(data.decode("utf-8-sig"))  # Notepad begins a file with a mark
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_syntax(path, str(error))) from error
+    except ValueError as error:  # of Python itself, which reads no number so long
+        raise ConfigError(f"{path}: holds a number of thousands of digits; shorten it") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: nested too deeply; a few levels are enough") from error
     return from_table(cls, mapping, str(path), folder=path.absolute().parent)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 
 from scenarios.conditions.churn import COMING, GOING, Change, Deed, ordered, staggered_us
 from scenarios.conditions.devices import absence_for
@@ -17,6 +18,8 @@ from scenarios.spec.churn import Begin, Happening
 
 CHANGES_MAX = 5_000_000
 """All changes lie in memory before the run, at some 200 bytes each."""
+
+_CURE = "write a longer time, or shorten mesh.duration"
 
 
 def changes(reader: Reader) -> tuple[Change, ...]:
@@ -36,7 +39,11 @@ def changes(reader: Reader) -> tuple[Change, ...]:
         for peer, at_us in enumerate(joins)
     ]
     spans = [absences_told(each, join_us) for each, join_us in zip(told, joins_us, strict=True)]
-    for peer, away in (*_restless(reader, joins_us), *_diurnal(reader), *_outages(reader)):
+    found_spans = chain(_restless(reader, joins_us), _diurnal(reader), _outages(reader))
+    for count, (peer, away) in enumerate(found_spans):
+        # What is expected of each table was bounded above; a heavy tail, or many tables, give more.
+        if 2 * count > CHANGES_MAX:
+            raise reader.wrong("churn", f"makes more than {CHANGES_MAX:,} changes; {_CURE}")
         spans[peer].append(away)
     found = ordered(
         change
@@ -81,6 +88,10 @@ def _told(reader: Reader) -> list[list[Happens]]:
                     f"{key}.peers", f"peer {peer} joins by {joined[peer]} already; name it once"
                 )
             told.append((peer, happens))
+        if 2 * len(told) > CHANGES_MAX:
+            raise reader.wrong(
+                key, f"makes more than {CHANGES_MAX:,} changes with those above; name fewer peers"
+            )
     by_peer: list[list[Happens]] = [[] for _ in range(mesh.peers)]
     for peer, happens in sorted(told, key=lambda each: each[1].at_us):
         by_peer[peer].append(happens)
@@ -176,6 +187,5 @@ def _lasting(reader: Reader, text: str, key: str) -> Distribution:
 def _bounded(reader: Reader, expected: float, key: str) -> None:
     if expected > CHANGES_MAX:
         raise reader.wrong(
-            key, f"makes some {expected:,.0f} changes; {CHANGES_MAX:,} at most, so write a longer "
-            "time, or shorten mesh.duration",
+            key, f"makes some {expected:,.0f} changes; {CHANGES_MAX:,} at most, so {_CURE}"
         )  # fmt: skip

@@ -147,6 +147,10 @@ def _condition(reader: Reader, rule: LinkRule, key: str) -> Rule:
         raise reader.wrong(
             f"{key}.latency", 'missing; a bandwidth needs one, such as latency = "40 ms"'
         )
+    if rule.kbit_per_s and not round(rule.kbit_per_s * 1_000):
+        raise reader.wrong(
+            f"{key}.kbit_per_s", "is less than a bit a second; write 0.001 or more, or a drop"
+        )
     if not rule.drop and not rule.latency:
         raise reader.wrong(key, "does nothing; give it a drop, or a latency, or remove it")
     return Condition(

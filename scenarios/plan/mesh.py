@@ -10,6 +10,7 @@ import networkx as nx
 from gossip.config import PeerConfig
 from scenarios.plan.data import groups as data_groups
 from scenarios.plan.reader import Reader
+from scenarios.plan.size import check_size
 from scenarios.spec.learning import Model
 from scenarios.spec.mesh import SAMPLING, Device
 from topologies.graphs import Table, build, schedule
@@ -17,6 +18,11 @@ from topologies.spec import FILE
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
 """Unlike every other form of a selector."""
+
+
+MEMBERS_MAX = 10_000_000
+"""Of all groups together, at 8 bytes each in memory: a hundred groups of everybody in the largest
+mesh."""
 
 
 def config(reader: Reader) -> PeerConfig:
@@ -28,10 +34,11 @@ def config(reader: Reader) -> PeerConfig:
 
 
 def check_model(reader: Reader) -> None:
-    """Refuse keys of `[learning]` that contradict each other."""
+    """Refuse keys of `[learning]` that contradict each other, and what no machine could hold."""
     learning = reader.scenario.learning
     if learning.model is Model.DETECTOR and learning.hidden:
         raise reader.wrong("learning.hidden", "a detector has its own layers; leave it out")
+    check_size(reader)
 
 
 def named(reader: Reader, graph: nx.Graph | None) -> dict[str, str]:
@@ -55,9 +62,14 @@ def named(reader: Reader, graph: nx.Graph | None) -> dict[str, str]:
 
 def check_groups(reader: Reader) -> None:
     """Refuse a group whose name or selector makes no sense, and a peer with two devices."""
+    members = 0
     for name in reader.scenario.mesh.groups:
-        _check_name(reader, name, f"mesh.groups.{name}")
-        reader.select(name, f"mesh.groups.{name}")
+        _check_name(reader, name, f"mesh.groups.{name[:80]}")
+        members += len(reader.select(name, f"mesh.groups.{name}"))
+        if members > MEMBERS_MAX:
+            raise reader.wrong(
+                "mesh.groups", f"name more than {MEMBERS_MAX:,} peers altogether; name fewer"
+            )
     owner: dict[int, str] = {}
     for place, device in enumerate(reader.scenario.mesh.device, 1):
         key = f"mesh.device[{place}].peers"

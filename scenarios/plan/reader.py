@@ -29,6 +29,7 @@ class Reader:
         where: the file's name, for messages.
         groups: name to selector.
         tables: of delays, by the word that stands for each.
+        chosen: the peers of each group worked out so far.
     """
 
     scenario: Scenario
@@ -36,6 +37,7 @@ class Reader:
     where: str
     groups: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, Tabulated] = field(default_factory=dict)
+    chosen: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def wrong(self, key: str, text: str) -> ConfigError:
         """The error to raise."""
@@ -50,8 +52,8 @@ class Reader:
 
     def select(self, text: str, key: str) -> tuple[int, ...]:
         """The peers that a selector names, ascending."""
-        peers, groups = self.scenario.mesh.peers, self.groups
-        return self.at(key, lambda: select(text, peers, groups, seed_bytes(self.seed), key))
+        peers, groups, seed = self.scenario.mesh.peers, self.groups, seed_bytes(self.seed)
+        return self.at(key, lambda: select(text, peers, groups, seed, key, self.chosen))
 
     def mask(self, text: str, key: str) -> bytes:
         """Per peer, 1 where the selector names it."""

@@ -213,7 +213,10 @@ def load(folder: Path, *, details: bool = False, moments: frozenset[int] | None 
             f"{path}: no result that this version of Hedgerow reads (it reads format {FORMAT}); "
             f"run the scenario again"
         )
-    found["samples"] = with_nan(found.get("samples"))
+    try:
+        found["samples"] = with_nan(found.get("samples"))
+    except RecursionError as error:
+        raise StateError(f"{path}: nested too deeply; {_AGAIN}") from error
     result = _converted(found, Result, str(path))
     if len(result.bytes_sent) != len(result.bytes_received):
         raise StateError(f"{path}: counts bytes of different numbers of nodes; {_AGAIN}")

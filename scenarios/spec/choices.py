@@ -176,6 +176,6 @@ def _toml(text: str) -> Any:
     try:
         table = tomllib.loads(f"value = {text}\n")
         json.dumps(table)
-    except (tomllib.TOMLDecodeError, RecursionError, TypeError):
+    except (ValueError, RecursionError, TypeError):  # a number of 5,000 digits is no TOML error
         return None
     return table["value"] if table.keys() == {"value"} else None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from node.config.annotations import Duration, Example, Key, Range, Share
 from scenarios.conditions.churn import Deed
-from scenarios.spec.words import FOREVER_US, Peers, Text
+from scenarios.spec.words import FOREVER_US, TABLES_MAX, Peers, Text
 
 SECOND_US = 1_000_000
 
@@ -50,8 +50,8 @@ class Churn:
     begin: Begin = Begin.SETTLED
     crash: Annotated[Share, Range(0.0, 1.0)] = 0.5
     trace: Path | None = None
-    diurnal: tuple[Diurnal, ...] = ()
-    outage: tuple[Outage, ...] = ()
+    diurnal: Annotated[tuple[Diurnal, ...], Range(0, TABLES_MAX)] = ()
+    outage: Annotated[tuple[Outage, ...], Range(0, TABLES_MAX)] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from gossip.errors import ConfigError
 from node.config.annotations import Duration, Example, Range
-from scenarios.spec.words import FOREVER_US, Peers, Text
+from scenarios.spec.words import FOREVER_US, TABLES_MAX, Peers, Text
 
 
 class Source(Enum):
@@ -132,4 +132,4 @@ class Data:
     split: Split = Split.AUTHORS
     duplicates: Duplicates = Duplicates.REMOVE
     scaling: Scaling = Scaling.OWN
-    appear: tuple[Appear, ...] = ()
+    appear: Annotated[tuple[Appear, ...], Range(0, TABLES_MAX)] = ()

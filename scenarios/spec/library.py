@@ -42,11 +42,14 @@ def find(given: Path) -> Path:
         ConfigError: neither there is. A path that could be no name is left for who reads it to
             complain of.
     """
-    if given.exists() or len(given.parts) != 1 or given.suffix:
+    try:
+        if given.exists() or len(given.parts) != 1 or given.suffix:
+            return given
+        path = FOLDER / f"{given.name}.toml"
+        if path.is_file():
+            return path
+    except OSError:  # such as a name too long for the file system
         return given
-    path = FOLDER / f"{given.name}.toml"
-    if path.is_file():
-        return path
     near = get_close_matches(given.name, [path.stem for path in FOLDER.glob("*.toml")], n=1)
     guess = f", did you mean {near[0]!r}?" if near else ""
     raise ConfigError(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from node.config.annotations import Duration, Example, Range, Share, Size
 from scenarios.conditions.links import Shared
-from scenarios.spec.words import DAY_US, FOREVER_US, Peers, Text
+from scenarios.spec.words import DAY_US, FOREVER_US, TABLES_MAX, Peers, Text
 
 WORLD = "world"
 MATRIX = "matrix"
@@ -56,5 +56,5 @@ class Conditions:
     jitter: Annotated[float, Range(0.0, 5.0)] = 0.2
     access_us: Annotated[Duration, Range(0, DAY_US)] = 10_000
     region: tuple[Region, ...] = ()
-    rule: tuple[LinkRule, ...] = ()
-    partition: tuple[Split, ...] = ()
+    rule: Annotated[tuple[LinkRule, ...], Range(0, TABLES_MAX)] = ()
+    partition: Annotated[tuple[Split, ...], Range(0, TABLES_MAX)] = ()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from gossip.config import PeerConfig
 from node.config.annotations import Duration, Example, Range, Share, Size
-from scenarios.spec.words import DAY_US, FOREVER_US, SEED_MAX, Peers, Text
+from scenarios.spec.words import DAY_US, FOREVER_US, SEED_MAX, TABLES_MAX, Peers, Text
 
 _PEER = PeerConfig()
 
@@ -35,7 +35,7 @@ class Mesh:
     topology: Text = SAMPLING
     bootstrap: Peers = "0"
     groups: dict[str, str] = field(default_factory=dict)
-    device: tuple[Device, ...] = ()
+    device: Annotated[tuple[Device, ...], Range(0, TABLES_MAX)] = ()
     view_size: int = _PEER.view_size
     shuffle_size: int = _PEER.shuffle_size
     samplers: int = _PEER.samplers

@@ -12,3 +12,6 @@ SEED_MAX = 2**63 - 1
 Text = Annotated[str, Range(0, 200)]
 Peers = Annotated[str, Range(1, 2_000)]
 """A selector; see scenarios/conditions/selectors.py."""
+
+TABLES_MAX = 1_000
+"""Of one kind in a scenario: each rule looks at each frame, and each table at each peer."""

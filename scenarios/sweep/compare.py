@@ -66,6 +66,18 @@ def parse_target(text: str) -> Target:
     return Target(text, metric, parse_bound(match[2]))
 
 
+def _check_target(target: Target, found: Sequence[Column]) -> None:
+    """Refuse a group or family that no run has: a slip, which would look like a target missed."""
+    runs = [run for column in found for run in column.runs]
+    for what, name, known in (
+        ("group", target.metric.group, {name for run in runs for name in run.samples[-1].groups}),
+        ("family", target.metric.family, {name for run in runs for name in run.families[1:]}),
+    ):
+        if name and name not in known:
+            there = ", ".join(sorted(known)) or "none"
+            raise ConfigError(f"--target {target.text!r}: {name!r} is no {what}; here are {there}")
+
+
 def compare(found: Sequence[Column], targets: Sequence[Target] = ()) -> list[Part]:
     """Every view: at the end, at equal steps, at equal bytes, and the way to each target.
 
@@ -116,6 +128,8 @@ def compare_folders(
     notes = Console(stderr=True) if notes is None else notes
     read = [parse_target(text) for text in targets]
     found = columns(names)
+    for target in read:
+        _check_target(target, found)
     for line in warnings(found):
         notes.print(f"warning: {line}", markup=False, highlight=False, soft_wrap=True)
     parts = compare(found, read)

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from gossip.errors import ConfigError
 from scenarios.plan.plan import make_plan
 from scenarios.runs.results import versions
 from scenarios.spec.choices import changed, checked_list, combinations, said
@@ -14,6 +15,10 @@ from scenarios.spec.scenario import Scenario, read, table
 
 KEY_BYTES = 8
 """16 hexadecimal digits name a run; with a million runs two meet by chance in 3e-8 of sweeps."""
+
+
+RUNS_MAX = 100_000
+"""All are planned before the first starts, and each has a folder of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,13 @@ def make_grid(file: Path, lists: Mapping[str, list[Any]], seeds: Sequence[int] |
     seeds = (base.mesh.seed,) if seeds is None else tuple(seeds)
     cells: list[Cell] = []
     found = versions()
-    for values in combinations(merged):
+    every = combinations(merged)
+    if len(every) * len(seeds) > RUNS_MAX:
+        raise ConfigError(
+            f"{file}: {len(every):,} combinations with {len(seeds):,} seeds each are more than "
+            f"{RUNS_MAX:,} runs; shorten a list, or --seeds"
+        )
+    for values in every:
         fresh = {key: value for key, value in values.items() if key in lists}
         filed = {key: value for key, value in values.items() if key not in lists}
         scenario = changed(changed(base, filed, f"{file}: [sweep]"), fresh)
