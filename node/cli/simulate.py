@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from gossip.errors import ConfigError
+from node.cli.report import reported
 from node.config.flags import FILE, FOLDER
 
 
@@ -44,6 +45,7 @@ from node.config.flags import FILE, FOLDER
     help='With --out, how often to keep a run as it stands; "0 s" is when interrupted only.',
 )
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
+@click.option("--report", is_flag=True, help="Write report.html there, too.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def simulate(
     file: Path,
@@ -57,6 +59,7 @@ def simulate(
     trace: bool,
     checkpoint: str,
     resume: bool,
+    report: bool,
     as_json: bool,
 ) -> None:
     """Run a scenario in simulated time, or with real processes.
@@ -69,6 +72,8 @@ def simulate(
 
     if trace and out is None:
         raise ConfigError("--trace needs a folder to write to; give --out FOLDER")
+    if report and out is None:
+        raise ConfigError("--report needs a folder to write to; give --out FOLDER")
     if resume and out is None:
         raise ConfigError("--resume goes on from a checkpoint in a folder; give --out FOLDER")
     try:
@@ -81,20 +86,22 @@ def simulate(
         raise ConfigError("--jobs shares several runs out; give --seeds as well")
     values, path = choices.given(sets), library.find(file)
     if seeds is None:
-        simulate_file(
-            path,
-            values=values,
-            seed=seed,
-            engine=engine,
-            workers=workers,
-            out=out,
-            trace=trace,
-            every_s=every_s,
-            resume=resume,
-            as_json=as_json,
-        )
+        with reported(out if report else None):
+            simulate_file(
+                path,
+                values=values,
+                seed=seed,
+                engine=engine,
+                workers=workers,
+                out=out,
+                trace=trace,
+                every_s=every_s,
+                resume=resume,
+                as_json=as_json,
+            )
         return
     from scenarios.sweep.seeds import How, simulate_seeds
 
     how = How(jobs, engine, workers, out, trace, as_json, every_s, resume)
-    simulate_seeds(path, values, choices.seeds(seeds), how)
+    with reported(out if report else None):
+        simulate_seeds(path, values, choices.seeds(seeds), how)

@@ -37,6 +37,9 @@ FAMILIES_MAX = 12
 
 ALL = "all peers"
 
+BY_THRESHOLD = ("detection", "false_alarms")
+"""Measures that say nothing of a model without a threshold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -115,6 +118,9 @@ def curves(samples: Sequence[Sample], story: Story, budget: float) -> tuple[list
     samples = thinned(samples)
     plots, missing = [], []
     for measure in MEASURES:
+        if measure.key in BY_THRESHOLD and not any(sample.calibrated for sample in samples):
+            missing.append(f"{measure.title}: no judged peer ever had a threshold.")
+            continue
         if not _known(samples, measure.key):
             missing.append(f"{measure.title}: no judged peer has test rows enough for it.")
             continue
@@ -137,6 +143,8 @@ def families(samples: Sequence[Sample], story: Story) -> tuple[Plot | None, list
         key for sample in samples for key in sample.metrics if key.startswith("detection:")
     )
     names = [key for key in keys if _known(samples, key)]
+    if not any(sample.calibrated for sample in samples):
+        return None, ["Detection by family: no judged peer ever had a threshold."]
     if len(names) < 2:
         why = "of one family only" if names else "of no family"
         return None, [f"Detection by family: judged peers have test rows {why}."]

@@ -240,7 +240,7 @@ def _dots(
     widest = max(map(len, names)) if len(drawn) > 1 else 0
     beside = 0 if look.narrow else widest  # names stand above their dots where there is no room
     left = 0.15 + 0.0078 * look.size * beside
-    line = (0.3 if look.narrow and widest else 0.2) * look.size / 9.0
+    line = (0.36 if look.narrow and widest else 0.2) * look.size / 9.0
     columns = 1 if look.narrow else 2
     rows = -(-len(picked) // columns)
     high, below, above = max(0.4, line * len(drawn)), 0.065 * look.size, 0.04
@@ -261,7 +261,7 @@ def _dots(
                 markersize=4.5, markeredgewidth=0, color=colour, alpha=0.6,
             )  # fmt: skip
             mean = over(own).mean * size
-            axes.plot([mean, mean], [place - 0.3, place + 0.3], color=INK, linewidth=1.6)
+            axes.plot([mean, mean], [place - 0.22, place + 0.22], color=INK, linewidth=1.6)
             if look.narrow and widest:
                 axes.text(
                     0.0, place - 0.32, names[place], size=look.size - 1, va="bottom", color=FAINT,
@@ -409,7 +409,12 @@ def _curves(
         colour = SERIES[number]
         times = [found.story.clock.of(at) for at in each.at_us]
         axes.fill_between(
-            times, each.low * size, each.high * size, color=colour, alpha=0.18, linewidth=0
+            times,
+            each.low * size,
+            each.high * size,
+            color=colour,
+            linewidth=0,
+            alpha=0.1 if several else 0.2,
         )
         if not several and not whole and measure.key != SENT.name:
             for run in column.runs:

@@ -235,7 +235,7 @@ def _mesh(
         axes = figure.add_axes(
             (column / columns + 0.008, y / whole + 0.005, 1 / columns - 0.016, height / whole)
         )
-        _moment(axes, snapshot, layout, owner, names)
+        _moment(axes, snapshot, layout, owner, names, each / 2.9)
         said = f"{format_duration(snapshot.at_us)}: {len(peers_of(snapshot.up, layout.count)):,} up"
         pieces = parts.get(snapshot.at_us, 0)
         said += f", {pieces} part{'s' if pieces != 1 else ''}" if pieces else ""
@@ -255,8 +255,10 @@ def _mark(colour: str, *, hollow: bool = False) -> Line2D:
 
 
 def _moment(
-    axes: Axes, snapshot: Snapshot, layout: Layout, owner: Mapping[int, str], names: Sequence[str]
-) -> None:
+    axes: Axes, snapshot: Snapshot, layout: Layout, owner: Mapping[int, str], names: Sequence[str],
+    scale: float,
+) -> None:  # fmt: skip
+    """One panel; `scale` is its width against that of a third of a page."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -273,9 +275,9 @@ def _moment(
     axes.set_ylim(-high, high)
     where = layout.where + (apart * layout.centres if snapshot.sides else 0.0)
     if layout.linked and snapshot.edges is not None:
-        _lines(axes, snapshot.edges, layout.peers, where)
+        _lines(axes, snapshot.edges, layout.peers, where, scale)
     up = frozenset(peers_of(snapshot.up, layout.count))
-    size = float(np.clip(60.0 / sqrt(len(layout.peers)), 2.2, 9.0))
+    size = float(scale * np.clip(60.0 / sqrt(len(layout.peers)), 2.2, 9.0))
     kinds: dict[tuple[str, bool], list[int]] = {}
     for place, peer in enumerate(layout.peers):
         name = owner.get(peer)
@@ -289,7 +291,9 @@ def _moment(
         )  # fmt: skip
 
 
-def _lines(axes: Axes, edges: Sequence[Sequence[int]], peers: Sequence[int], where: Places) -> None:
+def _lines(
+    axes: Axes, edges: Sequence[Sequence[int]], peers: Sequence[int], where: Places, scale: float
+) -> None:
     """All lines as one shape, which is small as a file."""
     place = {peer: number for number, peer in enumerate(peers)}
     pairs = sorted(
@@ -307,7 +311,7 @@ def _lines(axes: Axes, edges: Sequence[Sequence[int]], peers: Sequence[int], whe
     axes.add_patch(
         PathPatch(
             Path(where[ends].reshape(-1, 2), codes), fill=False, edgecolor=FAINT, zorder=1,
-            linewidth=float(np.clip(3.0 / sqrt(degree), 0.25, 0.9)),
+            linewidth=float(scale * np.clip(3.0 / sqrt(degree), 0.25, 0.9)),
             alpha=float(np.clip(2.0 / sqrt(degree), 0.25, 0.8)),
         )
     )  # fmt: skip

@@ -9,6 +9,7 @@ from scenarios.report.run import SCENARIO, read_run
 from scenarios.report.single import Picture, Piece, Report, single
 from scenarios.report.style import Plot, as_file, css, inline, own_ids, shorter
 from scenarios.runs.results import RESULT, whole_bytes, whole_file
+from scenarios.sweep.folder import MANIFEST
 
 PAGE = "report.html"
 FIGURES = "figures"
@@ -45,6 +46,15 @@ def write_report(folder: Path, figures: str | None = None) -> Path:
     with whole_file(folder / PAGE) as stream:
         stream.write(page)
     return folder / PAGE
+
+
+def has_results(folder: Path) -> bool:
+    """Whether a report can be written there."""
+    return (
+        (folder / RESULT).is_file()
+        or (folder / MANIFEST).is_file()
+        or any(folder.glob(f"seed-*/{RESULT}"))
+    )
 
 
 def read_report(folder: Path) -> Report:
