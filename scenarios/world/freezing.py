@@ -137,7 +137,11 @@ class Known:
     made: Sequence[Made] = ()
 
 
-_ABSENT = object()
+class _Absent:
+    """A slot that was never assigned."""
+
+
+_ABSENT = _Absent()
 
 
 class Freezer:
@@ -157,7 +161,7 @@ class Freezer:
             str: self._text,
             bytes: self._blob,
             np.ndarray: _array,
-            object: lambda _: [int(_Tag.ABSENT)],  # `_ABSENT`
+            _Absent: lambda _: [int(_Tag.ABSENT)],
             **{cls: self._sequence(tag) for cls, tag in sequences},
             **{cls: self._mapping(tag) for cls, tag in mappings},
             **{made.cls: self._made(made, number) for number, made in enumerate(known.made)},
