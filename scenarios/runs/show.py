@@ -16,7 +16,7 @@ from node.config.quantities import format_duration
 from scenarios.conditions.told import faults
 from scenarios.measures.samples import Sample, Spread
 from scenarios.plan.plan import Plan, make_plan
-from scenarios.runs.checkpoint import EVERY_S, Keeping, trace_of
+from scenarios.runs.checkpoint import EVERY_S, Keeping, held, trace_of
 from scenarios.runs.engines import check_engine, keeping_of, run
 from scenarios.runs.expectations import demand, verdict_table, verdicts
 from scenarios.runs.results import Result, make_folder, save
@@ -81,6 +81,8 @@ def simulate_file(
         notes.print(f"going on at {at}, from {before.path}", soft_wrap=True)
     with ExitStack() as stack:
         lines = None
+        if keeping is not None:
+            stack.enter_context(held(keeping.path.parent))
         if keeping is not None and trace:
             lines = stack.enter_context(trace_of(keeping))
         bar = stack.enter_context(

@@ -22,7 +22,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from gossip.errors import ConfigError, HedgerowError, LocalError
 from scenarios.plan.plan import make_plan
-from scenarios.runs.checkpoint import EVERY_S, trace_of
+from scenarios.runs.checkpoint import EVERY_S, held, trace_of
 from scenarios.runs.engines import keeping_of, run
 from scenarios.runs.results import Result
 from scenarios.spec.scenario import Scenario
@@ -255,6 +255,8 @@ def _alone(task: Task) -> Done | Failed:
                 trace=trace,
             )
             lines = None
+            if keeping is not None:
+                stack.enter_context(held(keeping.path.parent))
             if keeping is not None and trace:
                 lines = stack.enter_context(trace_of(keeping))
             result = run(plan, engine=engine, lines=lines, workers=workers, keeping=keeping)

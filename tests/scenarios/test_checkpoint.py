@@ -276,6 +276,16 @@ def test_what_cannot_be_resumed_says_so_before_any_work(small, tmp_path, argumen
     assert "\n" not in str(done.exception)
 
 
+def test_two_runs_in_one_folder_would_spoil_each_other(small, tmp_path):
+    (tmp_path / "seed-0").mkdir()
+    with checkpoint.held(tmp_path), checkpoint.held(tmp_path / "seed-0"):
+        refused = simulated(small, tmp_path, "--trace")
+        seeds = simulated(small, tmp_path, "--seeds", "0:1")
+    assert "another run is at work there; wait for its end" in str(refused.exception)
+    assert "another run is at work there" in " ".join(seeds.output.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["seed-0"]
+
+
 def test_resuming_needs_a_folder(small):
     done = CliRunner().invoke(cli, ["simulate", str(small), "--resume"])
     assert "give --out FOLDER" in str(done.exception)
