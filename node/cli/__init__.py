@@ -53,7 +53,7 @@ def _said_in_one_line() -> Iterator[None]:
         hush()
         sys.exit(1)
     except OSError as error:  # such as a name too long for the file system
-        name = str(error.filename)[:200]
+        name = "standard output" if error.filename is None else str(error.filename)[:200]
         _fail(LocalError(f"{name}: {error.strerror}; check the path and the space left there"))
 
 

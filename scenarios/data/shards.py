@@ -1,7 +1,7 @@
 """Each peer's part of the data, and the rows it trains on in a given cycle."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,14 @@ class Shards:
     train: Sequence[tuple[Floats, Labels]] | None = None
     visible: Visible | None = None
     removed: int = 0
+
+    def at(self, peer: int, now_us: int) -> Shard:
+        """What a peer has at a moment: without the rows to train on that appear later."""
+        own = self.shards[peer]
+        if self.visible is None:
+            return own
+        count = int(self.visible.rows[self.visible.stages([now_us])[0], peer])
+        return replace(own, train_x=own.train_x[:count], train_y=own.train_y[:count])
 
     def training(self, peer: int) -> tuple[Floats, Labels]:
         """A peer's rows to train on and their labels, those of late families last."""

@@ -95,7 +95,7 @@ def measure(
     """
     alive = dict(world.alive())
     found = {
-        peer: judge.judge(world.whole_vector(peer), shards.shards[peer])
+        peer: judge.judge(world.whole_vector(peer), shards.at(peer, world.now_us))
         for peer in panel.everybody
         if peer in alive
     }

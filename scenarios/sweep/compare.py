@@ -20,7 +20,7 @@ from scenarios.runs.text import plain as without_nan
 from scenarios.spec.choices import plain
 from scenarios.spec.expect import Bound, parse_bound
 from scenarios.sweep.columns import Column, columns, differences, warnings
-from scenarios.sweep.tables import MAIN, plain_table
+from scenarios.sweep.tables import MAIN, plain_table, show
 
 STEPS = named.parse("trainings_per_peer")
 BYTES = named.parse("bytes_per_peer.mean")
@@ -81,20 +81,22 @@ def _check_target(target: Target, found: Sequence[Column]) -> None:
 def compare(found: Sequence[Column], targets: Sequence[Target] = ()) -> list[Part]:
     """Every view: at the end, at equal steps, at equal bytes, and the way to each target.
 
-    At equal steps means: each run's sample that is nearest to as many trainings a peer as that run
-    has at its end which has the fewest of all. At equal bytes likewise, with the bytes that a peer
-    sent. Both are means over peers. How near the samples come shows in the lines of these two; a
-    shorter `learning.evaluate` brings them nearer.
+    At equal steps means: each run's sample that is nearest to as many gradient steps a peer as that
+    run has at its end which has the fewest of all; a training takes `learning.steps` of them. At
+    equal bytes likewise, with the bytes that a peer sent. Both are means over peers. How near the
+    samples come shows in the lines of these two; a shorter `learning.evaluate` brings them nearer.
     """
-    ends = [run.samples[-1] for column in found for run in column.runs]
-    steps = min(named.read(sample, STEPS).value for sample in ends)
-    sent = min(named.read(sample, BYTES).value for sample in ends)
+    runs = [run for column in found for run in column.runs]
+    each = sorted({_steps_each(run) for run in runs})
+    steps = min(named.read(run.samples[-1], STEPS).value * _steps_each(run) for run in runs)
+    sent = min(named.read(run.samples[-1], BYTES).value for run in runs)
+    said = f"{number(steps)} gradient steps" if len(each) > 1 else number(steps / each[0])
     return [
         _part("at the end", found, lambda run: run.samples[-1]),
         _part(
-            f"at equal steps: {number(steps)} a peer",
+            f"at equal steps: {said} a peer",
             found,
-            lambda run: _nearest(run, STEPS, steps),
+            lambda run: _nearest(run, STEPS, steps / _steps_each(run)),
         ),
         _part(
             f"at equal bytes: {number(sent)} a peer", found, lambda run: _nearest(run, BYTES, sent)
@@ -144,7 +146,7 @@ def compare_folders(
                 said += f"\n   {key}: {plain(one)} in A, {plain(two)} here"
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     for part in parts:
-        console.print(_table(part, found))
+        show(console, _table(part, found))
 
 
 def _part(title: str, found: Sequence[Column], look: Callable[[Result], Sample]) -> Part:
@@ -157,6 +159,13 @@ def _part(title: str, found: Sequence[Column], look: Callable[[Result], Sample])
         if any(each.n for each in values):
             lines.append((str(metric), values))
     return Part(title, tuple(lines))
+
+
+def _steps_each(run: Result) -> int:
+    """Gradient steps of one training."""
+    learning = run.spec.get("learning")
+    steps = learning.get("steps") if isinstance(learning, dict) else None
+    return steps if isinstance(steps, int) and steps > 0 else 1
 
 
 def _nearest(run: Result, metric: Metric, limit: float) -> Sample:

@@ -5,7 +5,11 @@ DIR/runs/KEY/result.json     each finished run, as `hedgerow simulate --out` wri
 DIR/runs.jsonl               one row a run, when all are done (or runs.parquet)
 """
 
+import fcntl
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +47,10 @@ class Folder:
         place = self.place(cell)
         if not (place / results.RESULT).exists():
             return None
-        result = results.load(place)
+        try:
+            result = results.load(place)
+        except StateError as error:
+            raise StateError(f"{error}: remove {place} and repeat the command") from error
         if not result.complete or key_of(result.spec, result.versions) != cell.key:
             raise StateError(
                 f"{place / results.RESULT}: is not the result of this run; remove {place} and "
@@ -66,21 +73,32 @@ class Folder:
             stream.write(f"{cell.where}, seed {cell.seed}: {failed.said}\n{failed.details}")
 
 
-def open_folder(path: Path, grid: Grid) -> Folder:
+@contextmanager
+def open_folder(path: Path, grid: Grid) -> Iterator[Folder]:
     """Take a folder for a sweep: an empty one, or the one that the same sweep left.
 
-    A sweep may have grown by values and seeds since; what is done stays done.
+    A sweep may have grown by values and seeds since; what is done stays done. Within the block no
+    other process takes the folder: two that write the same runs would spoil each other's files.
 
     Raises:
-        StateError: it cannot be written, or holds something else.
+        StateError: it cannot be written, holds something else, or another process has it.
     """
     manifest = grid.manifest()
     if path.exists():
         _check_is_ours(path, manifest)
     make_folder(path)
-    with whole_file(path / MANIFEST) as stream:
-        stream.write(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    return Folder(path)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with whole_file(path / MANIFEST) as stream:
+            stream.write(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        yield Folder(path)
+    except BlockingIOError as error:
+        raise StateError(
+            f"{path}: another sweep is at work there; wait for its end, or {_CURE}"
+        ) from error
+    finally:
+        os.close(descriptor)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

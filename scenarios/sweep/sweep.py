@@ -14,7 +14,7 @@ from scenarios.sweep.folder import FAILURE, Folder, open_folder
 from scenarios.sweep.grid import Cell, Grid, check, make_grid
 from scenarios.sweep.parallel import Failed, Task, check_ray, outcomes
 from scenarios.sweep.progress import bar_of_runs
-from scenarios.sweep.tables import Ended, ended, sweep_table
+from scenarios.sweep.tables import Ended, ended, show, sweep_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +73,17 @@ def sweep_file(
         line = bar.add_task(f"{title}: planning", total=len(grid.cells))
         for done in check(grid):
             bar.update(line, completed=done)
-    folder = open_folder(out, grid)
-    left = [cell for cell in grid.cells if folder.result(cell) is None]
-    there = len(grid.cells) - len(left)
-    if there:
-        notes.print(f"{there} of {len(grid.cells)} runs are in {out} already")
-    try:
-        failed = _run(left, folder, means, notes, title, there)
-    except KeyboardInterrupt:
-        notes.print(f"what is finished is in {out}; the same command goes on from there")
-        raise
-    return _conclude(grid, folder, means.form, failed, console, notes, title)
+    with open_folder(out, grid) as folder:
+        left = [cell for cell in grid.cells if folder.result(cell) is None]
+        there = len(grid.cells) - len(left)
+        if there:
+            notes.print(f"{there} of {len(grid.cells)} runs are in {out} already")
+        try:
+            failed = _run(left, folder, means, notes, title, there)
+        except KeyboardInterrupt:
+            notes.print(f"what is finished is in {out}; the same command goes on from there")
+            raise
+        return _conclude(grid, folder, means.form, failed, console, notes, title)
 
 
 def _run(
@@ -142,7 +142,7 @@ def _conclude(
                 ]
         groups.append((values, ends))
     path = rows.write(found, folder.path, form)
-    console.print(sweep_table(groups, f"{title}: {len(found)} of {len(grid.cells)} runs"))
+    show(console, sweep_table(groups, f"{title}: {len(found)} of {len(grid.cells)} runs"))
     notes.print(f"wrote {path}")
     if failed:
         raise LocalError(

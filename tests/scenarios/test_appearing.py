@@ -40,6 +40,20 @@ def test_a_class_appears_at_its_time_and_nobody_has_fewer_rows_for_it():
         assert batches.known[:, [0, 1, 3]].all()
 
 
+def test_a_judge_fits_nothing_on_rows_that_are_still_to_appear():
+    """Without labels they look like benign ones, on which a detector's tails are fitted."""
+    shards, _ = load_data(plan(appear(labelled="1:4")), peer_names(4))
+    whole = shards.shards[0]
+    before, after = shards.at(0, 179_999_999), shards.at(0, 180_000_000)
+    assert (whole.train_y == -1).all()
+    assert len(before.train_x) == len(before.train_y) < len(whole.train_y)
+    assert np.array_equal(after.train_x, whole.train_x)
+    plain, _ = load_data(plan({"classes": 4, "rows": 80}), peer_names(4))
+    late = plain.shards[0].train_x[plain.shards[0].train_y == 2]
+    assert not {bytes(row) for row in late} & {bytes(row) for row in before.train_x}
+    assert before.test_x is whole.test_x
+
+
 @pytest.mark.parametrize("way", ["families(1)", "dirichlet(0.2)", "quantity(0.5)"])
 def test_synthetic_rows_are_unequal_as_asked_and_tested_alike(way):
     shards, rows = load_data(plan({"classes": 4, "rows": 80, "shards": way}, 8), peer_names(8))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gossip.errors import ConfigError, StateError
+from node import cli
 from node.config.tables import load
 from scenarios.conditions.selectors import select
 from scenarios.plan import churn, size
@@ -143,3 +144,25 @@ def test_a_result_nested_without_end_is_damaged(run, tmp_path):
     (tmp_path / results.RESULT).write_text(json.dumps(told).replace('"HERE"', nested))
     with pytest.raises(StateError, match="damaged"):
         results.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(36, "File name too long", "a" * 5_000), "aaa: File name too long"),
+        (OSError(28, "No space left on device"), "standard output: No space left"),
+        (MemoryError(), "more memory than there is"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(monkeypatch, capsys, error, says):
+    def refuse(_path):
+        raise error
+
+    monkeypatch.setattr(library, "find", refuse)
+    monkeypatch.setattr("sys.argv", ["hedgerow", "simulate", "quiet-mesh"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert says in said
+    assert len(said.splitlines()) == 1

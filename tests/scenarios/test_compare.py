@@ -1,6 +1,7 @@
 """`hedgerow compare`: what is set side by side, and what is warned of."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from gossip.errors import ConfigError, StateError
 from node.cli import cli
 from scenarios.measures.seeds import number, over
 from scenarios.runs import results
-from scenarios.sweep.columns import columns, differences, warnings
+from scenarios.sweep.columns import Column, columns, columns_of, differences, warnings
 from scenarios.sweep.compare import compare, compare_folders, parse_target
 from scenarios.sweep.sweep import Means, sweep_file
 from tests.scenarios.test_sweep import TINY
@@ -77,6 +78,29 @@ def test_equal_steps_and_bytes_are_taken_from_the_middle_of_longer_runs(found):
     middles = {each.metrics["bytes_per_peer"].mean for run in long.runs for each in run.samples}
     assert sent["bytes_per_peer.mean"][0].low in middles
     assert sent["bytes_per_peer.mean"][0].mean == pytest.approx(ends, rel=0.5)
+
+
+def test_equal_steps_count_gradient_steps_where_trainings_differ_in_them(found):
+    """A training of two steps is not one of one, however the runs count them."""
+    (long,) = columns_of(f"{found / 'sweep'}:learning.fanout=1")
+    doubled = Column("doubled", tuple(_with_steps(run, 2) for run in long.runs))
+    _, steps, _ = compare([long, doubled])
+    plain, twice = dict(steps.lines)["trainings_per_peer"]
+    assert "gradient steps" in steps.title
+    assert twice.mean == pytest.approx(plain.mean / 2, rel=0.35)
+
+
+def _with_steps(run, steps):
+    return replace(run, spec={**run.spec, "learning": {**run.spec["learning"], "steps": steps}})
+
+
+def test_a_table_in_a_file_is_as_wide_as_it_is(found):
+    """Nobody can widen a file: figures cut short would be lost."""
+    text = StringIO()
+    names = [f"{found / 'sweep'}:learning.fanout=1", *[str(found / "seeds")] * 9]
+    compare_folders(names, console=Console(file=text, width=60), notes=Console(file=StringIO()))
+    assert "…" not in text.getvalue()
+    assert "J - A" in text.getvalue()
 
 
 def test_the_way_to_a_target_counts_the_seeds_that_reach_it(found):

@@ -20,7 +20,8 @@ from node.cli import cli
 from scenarios.runs import results
 from scenarios.spec.choices import given_lists
 from scenarios.sweep import parallel
-from scenarios.sweep.folder import FAILURE, MANIFEST
+from scenarios.sweep.folder import FAILURE, MANIFEST, open_folder
+from scenarios.sweep.grid import make_grid
 from scenarios.sweep.sweep import Means, sweep_file
 
 ROOT = Path(__file__).parents[2]
@@ -159,6 +160,15 @@ def test_a_folder_of_another_scenario_is_refused_by_its_key(swept, tmp_path):
     other.write_text(TINY.replace("rows = 20", "rows = 21"))
     with pytest.raises(StateError, match=r"another sweep \(its scenario differs in data\.rows\)"):
         swept_to(other, swept)
+
+
+def test_a_folder_in_which_a_sweep_is_at_work_is_refused(tiny, tmp_path):
+    """Two that write the same runs would take each other's files away."""
+    out = tmp_path / "out"
+    taken = pytest.raises(StateError, match="at work there")
+    with open_folder(out, make_grid(tiny, {}, None)), taken:
+        swept_to(tiny, out, lists={}, seeds=None)
+    swept_to(tiny, out, lists={}, seeds=None)
 
 
 def test_a_folder_with_other_files_is_refused(tiny, tmp_path):
