@@ -218,7 +218,7 @@ def _peers(rows: Sequence[JudgedPeer], groups: Mapping[str, Sequence[int]], look
         axes.set_ylim(0, 104)
         axes.set_ylabel("peers (%)")
         if field == "detection":
-            axes.set_xlim(0, 100)
+            axes.set_xlim(0, 101)  # peers that find everything are no part of the frame
             axes.set_xlabel("detection (% of attack rows)")
             if not single:
                 legend_above(axes, handles, labels, look)

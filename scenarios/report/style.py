@@ -64,6 +64,8 @@ class Look:
 
 
 PAGE = Look(8.6, 9.0)
+PHONE = Look(4.3, 9.0)
+"""What is left of a telephone's 390 pixels, with letters as high as the page's small ones."""
 COLUMN = Look(3.5, 7.0)
 """A column of a paper: 3.5 inches in IEEE's format, with the least size of letters that it asks
 for rounded up."""
@@ -105,17 +107,22 @@ def svg(figure: Figure, colours: Mapping[str, str]) -> str:
 
 
 def inline(plot: Plot) -> str:
-    """The figure for a page, with its caption."""
-    with drawing(PAGE):
-        text = svg(plot.build(PAGE), {c: f"var(--{name})" for c, name in _VARIABLES.items()})
-    text = own_ids(shorter(text), plot.name)
-    label = escape(plot.alt, quote=True)
-    text = text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    """The figure for a page, with its caption: for wide windows and for narrow ones."""
+    wide, narrow = _drawn(plot, PAGE, plot.name), _drawn(plot, PHONE, f"{plot.name}-narrow")
     heading = f"<h3>{escape(plot.title)}</h3>" if plot.title else ""
     return (
-        f'{heading}<figure id="figure-{plot.name}"><div class="plot" tabindex="0">{text}</div>'
+        f'{heading}<figure id="figure-{plot.name}"><div class="plot wide" tabindex="0">{wide}</div>'
+        f'<div class="plot narrow">{narrow}</div>'
         f"<figcaption>{escape(plot.caption)}</figcaption></figure>"
     )
+
+
+def _drawn(plot: Plot, look: Look, prefix: str) -> str:
+    with drawing(look):
+        text = svg(plot.build(look), {c: f"var(--{name})" for c, name in _VARIABLES.items()})
+    label = escape(plot.alt, quote=True)
+    text = own_ids(shorter(text), prefix)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
 def as_file(plot: Plot, kind: str) -> bytes:
