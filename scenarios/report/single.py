@@ -214,7 +214,10 @@ def _data(run: Run, missing: list[str]) -> tuple[Piece, ...]:
 def _as_html(held: Holdings) -> tuple[str, int]:
     """The table of who holds what, and how many rows it has."""
     drawn = holdings.table(held)
-    headings = [str(column.header).replace("-\n", "-").strip() for column in drawn.columns]
+    headings = [
+        str(column.header).replace("cali-\n", "cali").replace("-\n", "-").strip()
+        for column in drawn.columns
+    ]
     console = Console(file=io.StringIO())
     cells = [[console.render_str(str(cell)).plain for cell in column.cells]
              for column in drawn.columns]  # fmt: skip
