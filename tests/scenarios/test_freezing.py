@@ -194,6 +194,15 @@ def test_nothing_that_changes_is_reached_on_two_ways_unnoticed(variant):
     assert Peer in {type(value) for value in seen.values()}
 
 
+@pytest.mark.parametrize("at_s", [7, 33, 58])
+def test_a_world_that_was_taken_up_is_frozen_to_the_same_bytes(at_s):
+    stage, other = set_up(plan_of("pairwise")), set_up(plan_of("pairwise"))
+    stage.world.run(at_s * SECOND_US)
+    pieces = list(freeze(stage.world, stage.trainer))
+    thaw(other.world, other.trainer, iter(pieces))
+    assert list(freeze(other.world, other.trainer)) == pieces
+
+
 def test_training_in_another_process_is_waited_for_and_kept_as_it_is_grouped():
     plan = plan_of("age")
     stage, other = set_up(plan, workers=1), set_up(plan_of("age"), workers=0)
