@@ -65,7 +65,10 @@ def _first(group: BaseExceptionGroup[Any]) -> BaseException:
 
 
 def _fail(error: BaseException) -> None:
-    click.echo(f"hedgerow: {error}", err=True)
+    from node.logs import printable
+
+    # Files that others made are quoted in messages, and a terminal must not obey them.
+    click.echo(f"hedgerow: {printable(str(error))}", err=True)
     sys.exit(1)
 
 

@@ -109,3 +109,17 @@ def bare(hint: Any) -> Any:
             raise TypeError(f"{hint} is not supported in a table; allow one type and None")
         return bare(options[0])
     return hint
+
+
+def printable(text: str) -> str:
+    """For a `Check` of text that terminals show as it is.
+
+    Raises:
+        ValueError: a character cannot be printed, such as one that a terminal obeys.
+    """
+    if not text.isprintable():
+        raise ValueError(
+            f"{text!r} holds a character that cannot be printed; use letters, digits, spaces and "
+            "punctuation"
+        )
+    return text

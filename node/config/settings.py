@@ -12,7 +12,16 @@ from gossip.config import Encoding, Exchange, PeerConfig
 from gossip.errors import ConfigError
 from node import addresses
 from node.config import tables
-from node.config.annotations import Check, Duration, Example, Key, Range, Share, Size
+from node.config.annotations import (
+    Check,
+    Duration,
+    Example,
+    Key,
+    Range,
+    Share,
+    Size,
+    printable,
+)
 from node.p2p.limits import Limits
 
 _PEER = PeerConfig()
@@ -27,15 +36,6 @@ _IDLE_US = round((_LIMITS.keepalive_s + _LIMITS.keepalive_reply_s) * _SECOND_US)
 SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, less its closing NUL
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError(
-            f"{text!r} holds a character that cannot be printed; use letters, digits, spaces and "
-            "punctuation"
-        )
-    return text
-
-
 ListenAddress = Annotated[str, Check(addresses.check_listen)]
 AnnounceAddress = Annotated[str, Check(addresses.check_announce)]
 BootstrapAddress = Annotated[str, Check(addresses.check_bootstrap)]
@@ -45,7 +45,7 @@ BootstrapAddress = Annotated[str, Check(addresses.check_bootstrap)]
 class NodeSettings:
     """`[node]`: who this node is and where it can be reached."""
 
-    name: Annotated[str, Range(0, 64), Check(_printable)] = ""
+    name: Annotated[str, Range(0, 64), Check(printable)] = ""
     """What this gateway is called in logs, alerts and status: printable characters. Never sent to
     other peers. Left empty, the end of its peer identity is used."""
 

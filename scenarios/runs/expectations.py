@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import isnan
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from gossip.errors import ExpectationError
@@ -68,7 +69,12 @@ def verdict_table(told: Sequence[Verdict]) -> Table:
     table.add_column("found", justify="right", overflow="fold")
     table.add_column("", no_wrap=True)
     for each in told:
-        table.add_row(each.metric, each.expected, each.shown, "holds" if each.holds else "FAILS")
+        table.add_row(
+            escape(each.metric),
+            escape(each.expected),
+            escape(each.shown),
+            "holds" if each.holds else "FAILS",
+        )
     return table
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -78,7 +79,7 @@ def simulate_file(
     before = None if keeping is None else keeping.resume
     if before is not None:
         at = format_duration(before.reached_us)
-        notes.print(f"going on at {at}, from {before.path}", soft_wrap=True)
+        notes.print(f"going on at {at}, from {before.path}", markup=False, soft_wrap=True)
     with ExitStack() as stack:
         lines = None
         if keeping is not None:
@@ -87,7 +88,7 @@ def simulate_file(
             lines = stack.enter_context(trace_of(keeping))
         bar = stack.enter_context(
             Bar(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TextColumn("{task.fields[state]}"),
                 TimeElapsedColumn(),
@@ -105,7 +106,7 @@ def simulate_file(
             plan, engine=engine, progress=move, lines=lines, workers=workers, keeping=keeping
         )
     if out is not None:
-        notes.print(f"wrote {save(result, out)}")
+        notes.print(f"wrote {save(result, out)}", markup=False, soft_wrap=True)
     tell_checkpoint(result, keeping, notes)
     if as_json:
         console.file.write(result.as_json())
@@ -163,7 +164,7 @@ def _state(progress: Progress) -> str:
 
 def summary(result: Result) -> Table:
     """The mesh over time; at most `ROWS_MAX` moments, the last always among them."""
-    title = f"{result.title or 'scenario'}, seed {result.seed}"
+    title = escape(f"{result.title or 'scenario'}, seed {result.seed}")
     caption = (
         "shares: mean, worst tenth, worst peer; ready: with a threshold; apart: consensus distance"
     )

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from gossip.errors import ConfigError
-from node.config.annotations import Quantity, keys_of, mark_of
+from node.config.annotations import Check, Quantity, keys_of, mark_of, printable
 from node.config.quantities import format_duration, format_size
 from node.config.tables import load
 from scenarios.spec.churn import Churn, Happening
@@ -35,7 +35,7 @@ class Scenario:
     event: tuple[Happening, ...] = ()
     expect: Expect = field(default_factory=dict)
     sweep: Sweep = field(default_factory=dict)
-    title: Text = ""
+    title: Annotated[Text, Check(printable)] = ""
 
 
 def check_seed(seed: int) -> int:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gossip.errors import ConfigError
+from node.logs import printable
 from scenarios.measures import named
 from scenarios.measures.named import Metric
 from scenarios.measures.samples import Sample
@@ -133,18 +134,22 @@ def compare_folders(
     for target in read:
         _check_target(target, found)
     for line in warnings(found):
-        notes.print(f"warning: {line}", markup=False, highlight=False, soft_wrap=True)
+        notes.print(printable(f"warning: {line}"), markup=False, highlight=False, soft_wrap=True)
     parts = compare(found, read)
     if as_json:
         console.file.write(json.dumps(_document(found, parts), indent=1) + "\n")
         return
     for letter, column in zip(_letters(found), found, strict=True):
         seeds = ", ".join(map(str, column.seeds))
-        said = f"{letter}: {column.name} (seeds {seeds})"
+        told = [f"{letter}: {column.name} (seeds {seeds})"]
         if column is not found[0]:
-            for key, (one, two) in differences(found[0], column).items():
-                said += f"\n   {key}: {plain(one)} in A, {plain(two)} here"
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
+            told += [
+                f"   {key}: {plain(one)} in A, {plain(two)} here"
+                for key, (one, two) in differences(found[0], column).items()
+            ]
+        console.print(
+            "\n".join(map(printable, told)), markup=False, highlight=False, soft_wrap=True
+        )
     for part in parts:
         show(console, _table(part, found))
 

@@ -80,7 +80,8 @@ def simulate_seeds(
     folders = {seed: None if how.out is None else how.out / f"seed-{seed}" for seed in seeds}
     found, tasks = _left(plans, folders, how)
     if found:
-        notes.print(f"{len(found)} of {len(seeds)} runs are in {how.out} already", soft_wrap=True)
+        said = f"{len(found)} of {len(seeds)} runs are in {how.out} already"
+        notes.print(said, markup=False, soft_wrap=True)
     for folder in folders.values():
         if folder is not None:
             make_folder(folder)
@@ -161,7 +162,7 @@ def _kept(outcome: Done | Failed, seed: int, folder: Path | None, notes: Console
         said = f"seed {seed} failed: {outcome.said}\n{outcome.details}".rstrip()
         notes.print(said, style="red", markup=False, soft_wrap=True)
     elif folder is not None:
-        notes.print(f"wrote {save(outcome.result, folder)}", soft_wrap=True)
+        notes.print(f"wrote {save(outcome.result, folder)}", markup=False, soft_wrap=True)
         if outcome.result.complete:
             (folder / CHECKPOINT).unlink(missing_ok=True)
 

@@ -77,11 +77,13 @@ def sweep_file(
         left = [cell for cell in grid.cells if folder.result(cell) is None]
         there = len(grid.cells) - len(left)
         if there:
-            notes.print(f"{there} of {len(grid.cells)} runs are in {out} already")
+            said = f"{there} of {len(grid.cells)} runs are in {out} already"
+            notes.print(said, markup=False, soft_wrap=True)
         try:
             failed = _run(left, folder, means, notes, title, there)
         except KeyboardInterrupt:
-            notes.print(f"what is finished is in {out}; the same command goes on from there")
+            said = f"what is finished is in {out}; the same command goes on from there"
+            notes.print(said, markup=False, soft_wrap=True)
             raise
         return _conclude(grid, folder, means.form, failed, console, notes, title)
 
@@ -143,7 +145,7 @@ def _conclude(
         groups.append((values, ends))
     path = rows.write(found, folder.path, form)
     show(console, sweep_table(groups, f"{title}: {len(found)} of {len(grid.cells)} runs"))
-    notes.print(f"wrote {path}")
+    notes.print(f"wrote {path}", markup=False, soft_wrap=True)
     if failed:
         raise LocalError(
             f"{len(failed)} of {len(grid.cells)} runs failed; {FAILURE} in their folders below "

@@ -13,6 +13,7 @@ from scenarios.conditions.selectors import select
 from scenarios.plan import churn, size
 from scenarios.plan.plan import make_plan
 from scenarios.runs import results
+from scenarios.runs.show import simulate_file
 from scenarios.runs.simulate import simulate
 from scenarios.spec import choices, library
 from scenarios.spec.scenario import Scenario, read
@@ -166,3 +167,30 @@ def test_what_the_system_refuses_is_one_line(monkeypatch, capsys, error, says):
     said = capsys.readouterr().err
     assert says in said
     assert len(said.splitlines()) == 1
+
+
+def test_a_title_with_markup_is_shown_as_it_is(run, tmp_path, capsys):
+    path = tmp_path / "trial.toml"
+    path.write_text('title = "[/nope] [bold"\n' + (run.parent / "trial.toml").read_text())
+    simulate_file(path, out=tmp_path / "[/out]")
+    assert "[/nope] [bold, seed 1" in capsys.readouterr().out
+
+
+def test_no_terminal_obeys_what_a_file_says(run, tmp_path, monkeypatch, capsys):
+    escape = "\x1b]0;owned\x07"
+    path = tmp_path / "trial.toml"
+    path.write_text(f"title = {json.dumps(escape)}\n{BASE}")
+    with pytest.raises(ConfigError, match="cannot be printed"):
+        read(path)
+    path.write_text(f"[{json.dumps(escape)}]\n{BASE}")
+    monkeypatch.setattr("sys.argv", ["hedgerow", "simulate", str(path)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    told = json.loads((run / results.RESULT).read_text())
+    told["spec"]["mesh"][escape] = escape
+    (tmp_path / results.RESULT).write_text(json.dumps(told))
+    compare_folders([str(run), str(tmp_path)])
+    said = capsys.readouterr()
+    assert "owned" in said.out
+    assert "unknown key" in said.err
+    assert "\x1b" not in said.out + said.err
