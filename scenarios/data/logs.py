@@ -137,7 +137,7 @@ def read_truth(path: Path, names: tuple[str, ...]) -> Windows:
     """
     windows: dict[tuple[str, str], list[Window]] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:  # a spreadsheet writes a mark
             rows = csv.DictReader(stream)
             missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
             if missing:

@@ -77,7 +77,7 @@ def test_a_file_of_windows_overrules_all_and_leaves_attackers_other_flows_out(tm
     rows = [(host, "Benign", "-") for host in ["192.0.2.7", "192.0.2.66"] * 10]
     (tmp_path / "a.conn.log").write_text(conn_log(rows, label=True))
     (tmp_path / "truth.csv").write_text(
-        "start,end,site,attacker,family,command\n"
+        "\ufeffstart,end,site,attacker,family,command\n"
         f"{START + 4},{START + 9},a,192.0.2.66,brute-force,hydra\n"
     )
     table = logs_table(tmp_path, Kind.ZEEK)
