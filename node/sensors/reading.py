@@ -16,6 +16,10 @@ from node.sensors.eve import EveParser
 from node.sensors.lines import LineParser, LineSplitter, ReadStats, cure
 from node.sensors.zeek import ZeekParser
 
+BARREN_LINES_MAX = 10_000_000
+"""Lines without a flow after which a log is given up: 60 kB of xz may unpack to 400 million empty
+lines, which would take minutes (measured)."""
+
 CHUNK_BYTES = 1 << 18
 GZIP_MAGIC = b"\x1f\x8b"
 XZ_MAGIC = b"\xfd7zXZ\x00"
@@ -138,18 +142,27 @@ def read(path: Path, kind: Kind = Kind.AUTO, parser: LineParser | None = None) -
 
     Raises:
         SensorError: while reading: the file cannot be read, is damaged (the flows before the
-            damage were given), or held no usable record.
+            damage were given), held no usable record, or goes on for `BARREN_LINES_MAX` lines
+            without one.
     """
     parser = parser or parser_for(kind)
     splitter = LineSplitter()
+    barren = 0
     try:
         with open_log(path) as stream:
             while chunk := stream.read(CHUNK_BYTES):
                 for line in splitter.feed(chunk):
+                    barren += 1
                     if line is None:
                         parser.stats.refuse_overlong()
                     elif (flow := parser.parse(line)) is not None:
+                        barren = 0
                         yield flow
+                if barren > BARREN_LINES_MAX:
+                    raise SensorError(
+                        f"{path}: more than {BARREN_LINES_MAX:,} lines without a flow, up to line "
+                        f"{parser.stats.lines}; take a log of flows, or cut it there"
+                    )
         if (tail := splitter.finish()) and (flow := parser.parse(tail)) is not None:
             yield flow
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:

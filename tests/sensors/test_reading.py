@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossip.errors import SensorError, StateError
-from node.sensors import lines
+from node.sensors import lines, reading
 from node.sensors.eve import EveParser
 from node.sensors.lines import LINE_BYTES_MAX, LineSplitter
 from node.sensors.reading import AutoParser, Kind, parser_for, read
@@ -76,6 +76,17 @@ def test_a_log_without_a_flow_is_an_error_that_names_it(tmp_path, data, kind, sa
     log.write_bytes(data)
     with pytest.raises(SensorError, match=rf"some\.log .*{said}"):
         list(read(log, kind))
+
+
+def test_a_log_that_goes_on_without_flows_is_given_up(tmp_path, monkeypatch):
+    """A few kilobytes of xz may hold more empty lines than anybody would wait for."""
+    monkeypatch.setattr(reading, "BARREN_LINES_MAX", 1_000)
+    path = tmp_path / "eve.json"
+    path.write_bytes(lzma.compress(event() + b"\n" * 2_000_000 + event()))
+    flows = read(path, Kind.SURICATA)
+    next(flows)
+    with pytest.raises(SensorError, match="more than 1,000 lines without a flow"):
+        next(flows)
 
 
 def test_what_cannot_be_read_says_so(tmp_path):
