@@ -5,14 +5,12 @@ from pathlib import Path
 import pytest
 
 from gossip.errors import ConfigError
-from node.config.tables import from_table
 from scenarios.conditions.churn import Deed
 from scenarios.conditions.links import Partition
 from scenarios.conditions.selectors import select
 from scenarios.plan.plan import make_plan
-from scenarios.spec.scenario import Scenario, read, table
+from scenarios.spec.scenario import read
 
-LIBRARY = sorted((Path(__file__).parents[2] / "scenarios" / "library").glob("*.toml"))
 BASE = '[mesh]\npeers = 20\nduration = "100 s"\n'
 
 
@@ -20,26 +18,6 @@ def plan_of(text: str, folder: Path):
     path = folder / "trial.toml"
     path.write_text(text)
     return make_plan(read(path), where=str(path))
-
-
-@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.stem)
-def test_the_library_is_sound_and_says_what_it_shows(path):
-    scenario = read(path)
-    make_plan(scenario, where=str(path))
-    assert scenario.title == path.stem.replace("-", " ")
-    assert path.read_text().startswith("# ")
-
-
-def test_there_is_a_library():
-    assert {path.stem for path in LIBRARY} >= {
-        "quiet-mesh", "partition-and-heal", "churn", "three-sites"
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.stem)
-def test_a_scenario_written_out_reads_back_the_same(path):
-    scenario = read(path)
-    assert from_table(Scenario, table(scenario), "again") == scenario
 
 
 @pytest.mark.parametrize(
