@@ -158,7 +158,7 @@ class Partition:
     """Peers of different sides cannot reach each other from `start_us` until `end_us`.
 
     Args:
-        side: per peer, the number of its side.
+        side: per peer, the number of its side; 0 where no side names it.
         start_us: the split, simulated microseconds.
         end_us: the healing.
     """

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from node.config.quantities import format_duration, format_share, format_size
 from scenarios.conditions.churn import GOING, Deed
 from scenarios.conditions.latency import Tabulated
+from scenarios.conditions.links import Partition
 from scenarios.plan.plan import Plan
 from scenarios.spec.churn import Begin, Churn, Happening
 from scenarios.spec.links import Conditions, LinkRule
@@ -56,9 +57,11 @@ def _links(plan: Plan, links: Conditions) -> Iterator[str]:
         yield f"links.latency: {links.latency}"
     for place, rule in enumerate(links.rule, 1):
         yield f"links.rule[{place}]: {_rule(rule)}"
-    for place, split in enumerate(links.partition, 1):
-        sides = " | ".join(split.sides)
-        yield f"links.partition[{place}]: {sides} | the rest, {_span(split.start_us, split.end_us)}"
+    splits = [rule for rule in plan.rules if isinstance(rule, Partition)]
+    for place, (split, made) in enumerate(zip(links.partition, splits, strict=True), 1):
+        unnamed = ["the rest"] if 0 in made.side else []
+        sides = " | ".join([*split.sides, *unnamed])
+        yield f"links.partition[{place}]: {sides}, {_span(split.start_us, split.end_us)}"
 
 
 def _rule(rule: LinkRule) -> str:

@@ -123,7 +123,8 @@ def story(result: Result, scenario: Scenario, plan: Plan | None, why: str = "") 
 
 def _links(scenario: Scenario, end_us: int) -> Iterator[Row]:
     for split in scenario.links.partition:
-        name = f"partition: {' | '.join(split.sides)} | the rest"
+        sides = split.sides if len(split.sides) > 1 else (*split.sides, "the rest")
+        name = f"partition: {' | '.join(sides)}"
         yield Row(name, "partition", _within(split.start_us, split.end_us, end_us))
     for rule in scenario.links.rule:
         if (rule.start_us, rule.end_us) != (0, FOREVER_US):
