@@ -19,9 +19,9 @@ from scenarios.measures.judges import make_model
 from scenarios.plan.plan import make_plan
 from scenarios.runs.engines import run
 from scenarios.runs.simulate import run_stage, set_up
+from scenarios.spec import library
 from scenarios.spec.scenario import Scenario, read
 from scenarios.world.names import peer_names
-from tests.scenarios.test_spec import LIBRARY
 
 SECOND_US = 1_000_000
 PEERS = 6
@@ -321,7 +321,7 @@ def test_a_mesh_with_too_few_benign_rows_has_no_statistics():
 
 
 def test_the_library_scenario_can_be_run_with_every_method():
-    (path,) = [path for path in LIBRARY if path.stem == "baselines"]
+    path = library.FOLDER / "baselines.toml"
     given = read(path)
     for method in type(given.learning.method):
         plan = make_plan(replace(given, learning=replace(given.learning, method=method)))
