@@ -25,8 +25,8 @@ from gossip.draws import Purpose, generator
 from gossip.events import Start, Trained
 from gossip.fingerprint import Fingerprint
 from gossip.learning.descent import Descent
+from gossip.learning.in_numpy import Classifier
 from gossip.learning.learner import Batches
-from gossip.learning.reference import ReferenceClassifier
 from gossip.learning.shapes import MLPShape
 from gossip.peer import Peer
 from node.addresses import parse_contact
@@ -120,7 +120,7 @@ class Node:
         self.driver: Driver | None = None
         self._given = given
         self._rows = Rows(given.number)
-        self._learner = ReferenceClassifier(MLPShape(MLP_SIZES), Descent(rate=0.05, momentum=0.0))
+        self._learner = Classifier(MLPShape(MLP_SIZES), Descent(rate=0.05, momentum=0.0))
         config = self._config(round(given.cycle_s * 1e6))
         text = f"{self._learner.shape}, {config.fragments} fragments"
         self._fingerprint = Fingerprint("benchmark", text)

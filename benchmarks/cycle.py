@@ -19,9 +19,9 @@ from gossip.config import PeerConfig
 from gossip.contacts import Contact, PeerId
 from gossip.events import Received, Start, Timer, TimerFired
 from gossip.learning.calibration import BUDGET
-from gossip.learning.detector import Classifier, Detector
+from gossip.learning.in_numpy import Classifier
+from gossip.learning.in_torch import TorchClassifier, TorchDetector
 from gossip.learning.learner import Batches, Learner
-from gossip.learning.reference import ReferenceClassifier
 from gossip.learning.shapes import MLPShape
 from gossip.model import LocalModel
 from gossip.peer import Peer
@@ -44,7 +44,7 @@ def one_cycle(folder: Path, count: int) -> tuple[Works, Store]:
     if batches is None:
         raise ValueError(f"{count} lines hold too few flows to train on; give more with --lines")
     shared = initial[: learner.shared]
-    trainer, other = Trainer(learner, initial), Trainer(Detector(SHAPE), initial)
+    trainer, other = Trainer(learner, initial), Trainer(TorchDetector(SHAPE), initial)
     peer = Peer(config, Contact(PeerId("me")), SEED, fingerprint, shared)
     peer.handle(Start(neighbours=()), 0)
     model = LocalModel(config, shared, None)
@@ -96,8 +96,8 @@ def classifiers(rows: int = 32, steps: int = 7) -> Works:
 
     name = "-".join(map(str, MLP_SIZES))
     return [
-        (f"train {name} (numpy)", train(ReferenceClassifier(sizes))),
-        (f"train {name} (torch)", train(Classifier(sizes))),
+        (f"train {name} (numpy)", train(Classifier(sizes))),
+        (f"train {name} (torch)", train(TorchClassifier(sizes))),
     ]
 
 

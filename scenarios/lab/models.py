@@ -2,23 +2,16 @@
 
 from dataclasses import replace
 
-from gossip.learning.descent import Descent
 from gossip.learning.learner import Learner
-from gossip.learning.reference import ReferenceDetector
-from gossip.learning.shapes import DetectorShape
 from scenarios.data.shards import Shards
-from scenarios.measures.judges import DetectorJudge, Judge, make_model
-from scenarios.spec.learning import Arithmetic, Learning, Model
+from scenarios.measures.judges import Judge, make_model
+from scenarios.spec.learning import Arithmetic, Learning
 
 
 def numpy_model(learning: Learning, shards: Shards) -> tuple[Learner, Judge]:
-    """The learner in numpy, and the judge that fits it; see `make_model`.
+    """The learner in numpy, whatever the scenario asks for, and its judge; see `make_model`.
 
     Raises:
         ConfigError: a layer's size is out of bounds.
     """
-    if learning.model is Model.CLASSIFIER:
-        return make_model(replace(learning, arithmetic=Arithmetic.NUMPY), shards)
-    descent = Descent(learning.rate, learning.momentum, learning.clip)
-    shape = DetectorShape(shards.features, len(shards.families))
-    return ReferenceDetector(shape, descent), DetectorJudge(shape, learning.alarm_budget)
+    return make_model(replace(learning, arithmetic=Arithmetic.NUMPY), shards)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from gossip.learning.calibration import calibrate, conformal_threshold
 from gossip.learning.descent import Descent
+from gossip.learning.in_numpy import Classifier, Detector
 from gossip.learning.learner import BENIGN, Learner
 from gossip.learning.scoring import log_odds, scores
 from gossip.learning.shapes import DetectorShape, MLPShape, affine
-from gossip.learning.stacked import StackedClassifier, StackedDetector
 from scenarios.data.shards import Shard, Shards
 from scenarios.measures.judgement import Judgement, judge_scores
 from scenarios.spec.learning import Arithmetic, Learning, Model
@@ -108,14 +108,14 @@ def make_model(learning: Learning, shards: Shards) -> tuple[Learner, Judge]:
         sizes = MLPShape((features, *learning.hidden, families))
         judge = ClassifierJudge(sizes, learning.alarm_budget)
         if learning.arithmetic is Arithmetic.NUMPY:
-            return StackedClassifier(sizes, descent), judge
-        from gossip.learning import detector  # noqa: PLC0415 - torch is slow and large to import
+            return Classifier(sizes, descent), judge
+        from gossip.learning import in_torch  # noqa: PLC0415 - torch is slow and large to import
 
-        return detector.Classifier(sizes, descent), judge
+        return in_torch.TorchClassifier(sizes, descent), judge
     shape = DetectorShape(features, families)
     scoring = DetectorJudge(shape, learning.alarm_budget)
     if learning.arithmetic is Arithmetic.NUMPY:
-        return StackedDetector(shape, descent), scoring
-    from gossip.learning import detector  # noqa: PLC0415 - as above
+        return Detector(shape, descent), scoring
+    from gossip.learning import in_torch  # noqa: PLC0415 - as above
 
-    return detector.Detector(shape, descent), scoring
+    return in_torch.TorchDetector(shape, descent), scoring

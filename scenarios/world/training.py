@@ -26,7 +26,7 @@ from scenarios.world.worker import Worker
 STACK_NUMBERS = 160_000
 STACK_PEERS_MAX = 128
 """Most parameters, and peers, in one stack: what learners take at a time (see
-`gossip.learning.stacked`), 16 peers of 9,834 parameters or 128 of 116."""
+`gossip.learning.in_numpy`), 16 peers of 9,834 parameters or 128 of 116."""
 
 STACK_PEERS_MIN = 8
 STACKS_OUTSTANDING = 4

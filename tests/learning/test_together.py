@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 from gossip.learning.beta import clopper_pearson
 from gossip.learning.calibration import Calibration, State, calibrate
-from gossip.learning.detector import Detector
+from gossip.learning.in_numpy import Detector
+from gossip.learning.in_torch import TorchDetector
 from gossip.learning.learner import Learner
-from gossip.learning.reference import ReferenceDetector
 from gossip.learning.samples import Role, SampleConfig, Samples
 from gossip.learning.scaling import Scaler
 from gossip.learning.scoring import Scores, scores
@@ -75,7 +75,7 @@ def pair(learner: Learner, *, merging: bool, cycles: int = 40) -> list[Gateway]:
     return gateways
 
 
-LEARNER = ReferenceDetector(SHAPE)
+LEARNER = Detector(SHAPE)
 
 
 def test_a_gateway_without_labels_learns_names_from_its_neighbour() -> None:
@@ -100,6 +100,6 @@ def test_every_gateway_finds_attacks_within_its_budget() -> None:
 
 
 def test_both_learners_teach_the_same() -> None:
-    learners = (Detector(SHAPE), LEARNER)
+    learners = (TorchDetector(SHAPE), LEARNER)
     ours, theirs = (pair(each, merging=True, cycles=5)[1].vector for each in learners)
     assert np.allclose(ours, theirs, atol=1e-4)

@@ -124,7 +124,7 @@ def test_the_protocol_runs_without_torch_trio_or_libp2p() -> None:
     names = [
         name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for path in modules("gossip")
-        if name_of(path) != "gossip/learning/detector.py"
+        if name_of(path) != "gossip/learning/in_torch.py"
     ]
     assert "numpy" in loaded_by(names)
     assert not {"torch", "trio", "libp2p", "networkx"} & loaded_by(names)

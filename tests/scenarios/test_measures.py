@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_auc_score, roc_curve
 
 from gossip.learning.calibration import conformal_threshold
-from gossip.learning.reference import ReferenceClassifier
 from gossip.learning.shapes import DetectorShape, MLPShape
 from scenarios.conditions.selectors import select
 from scenarios.data.shards import Shard
@@ -188,7 +187,7 @@ def test_parts_and_histograms():
 
 def test_the_threshold_is_the_one_a_node_would_use():
     shape = MLPShape((4, 2))
-    vector = ReferenceClassifier(shape).initial(b"seed")
+    vector = shape.initial(b"seed")
     draw = np.random.Generator(np.random.Philox(key=3))
     held, test = draw.standard_normal((2, 300, 4)).astype(np.float32)
     labels = np.arange(300) % 2

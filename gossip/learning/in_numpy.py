@@ -1,4 +1,6 @@
-"""Training of stacked models in numpy: the detector and plain classifiers, many peers at a time.
+"""Training in numpy: the detector and plain classifiers, one peer or many at a time.
+
+What a gateway runs, with a stack of one, and what the World runs unless told otherwise.
 
 Parameters are stacked as `(peers, dim)` and every product is one `numpy.matmul` over the stack,
 which hands each peer's matrices to BLAS by themselves. A peer's result is therefore the same to the
@@ -213,7 +215,7 @@ class _Model(DenseLearner):
 
 @final
 @dataclass(frozen=True)
-class StackedClassifier(_Model):
+class Classifier(_Model):
     """A plain classifier of any depth, `MLPShape((57, 2))` being logistic regression.
 
     Args:
@@ -240,8 +242,10 @@ class StackedClassifier(_Model):
 
 @final
 @dataclass(frozen=True)
-class StackedDetector(_Model):
-    """The gateway's model; see `gossip.learning.detector.Detector`.
+class Detector(_Model):
+    """The gateway's model: an autoencoder of its own traffic and a head over attack families.
+
+    Rows labelled as attacks do not train the autoencoder.
 
     Args:
         sizes: layer sizes.

@@ -1,4 +1,4 @@
-"""Training of stacked models in torch: the detector and plain classifiers.
+"""The same training in torch: what a scenario may ask for, and the oracle of `in_numpy`'s tests.
 
 The only file of Hedgerow that imports torch. Forward and backward passes are written by hand with
 `torch.bmm` over parameters stacked as `(peers, dim)`; `vmap` costs twice as much. Peers are taken
@@ -132,10 +132,8 @@ class _Model(DenseLearner):
 
 @final
 @dataclass(frozen=True)
-class Detector(_Model):
-    """The gateway's model: an autoencoder of its own traffic and a head over attack families.
-
-    Rows labelled as attacks do not train the autoencoder.
+class TorchDetector(_Model):
+    """`gossip.learning.in_numpy.Detector` in torch.
 
     Args:
         sizes: layer sizes.
@@ -175,8 +173,8 @@ class Detector(_Model):
 
 @final
 @dataclass(frozen=True)
-class Classifier(_Model):
-    """A plain classifier of any depth, `MLPShape((57, 2))` being logistic regression.
+class TorchClassifier(_Model):
+    """`gossip.learning.in_numpy.Classifier` in torch.
 
     Args:
         sizes: layer sizes.
