@@ -40,9 +40,9 @@ class _Due(IntEnum):
 
 
 COLLECT = (100_000, 50, 100)
-"""Thresholds of Python's cycle collector while a World runs. What a mesh makes has no cycles, and to
-look through all peers' objects again and again took a fifth of the time (measured: 1,000 and 20,000
-peers, lr; off altogether gains no more)."""
+"""Thresholds of Python's cycle collector while a World runs. What a mesh makes has no cycles, and
+to look through all peers' objects again and again took a fifth of the time (measured with 1,000 and
+20,000 peers, lr; off altogether gains no more)."""
 
 _FIRED = {timer: TimerFired(timer) for timer in Timer}
 
