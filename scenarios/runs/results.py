@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import metadata
-from io import TextIOWrapper
+from io import BufferedWriter, TextIOWrapper
 from math import isnan, nan
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeVar
@@ -17,6 +17,7 @@ import msgspec
 from gossip.errors import StateError
 from node.config.quantities import format_size
 from scenarios.measures.samples import Count, JudgedPeer, Sample, Snapshot
+from scenarios.runs.files import Part, written
 from scenarios.runs.text import one_line, readable, with_nan
 
 T = TypeVar("T")
@@ -133,24 +134,23 @@ def whole_bytes(path: Path) -> Iterator[BinaryIO]:
     """The same for a file that is no text.
 
     Raises:
-        StateError: as `whole_file`.
+        StateError: as `whole_file`. Faults of anything else within the block pass as they are.
     """
-    try:
+    part = path.with_name(f".{path.name}.part")
+    with written(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        try:
-            with part.open("wb") as stream:
-                yield stream
-                stream.flush()
+        raw = Part(part, path)
+    try:
+        with BufferedWriter(raw) as stream:
+            yield stream
+            stream.flush()
+            with written(path):
                 os.fsync(stream.fileno())
+        with written(path):
             part.replace(path)
-        except BaseException:  # an interrupt too must not leave half a file behind
-            part.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise StateError(
-            f"{path}: cannot be written ({error.strerror}); choose another place with --out"
-        ) from error
+    except BaseException:  # an interrupt too must not leave half a file behind
+        part.unlink(missing_ok=True)
+        raise
 
 
 def make_folder(folder: Path) -> None:

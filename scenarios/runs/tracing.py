@@ -4,11 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedWriter, TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 from zlib import crc32
 
 from gossip.errors import ConfigError, StateError
+from scenarios.runs.files import Part, written
 
 TRACE = "trace.jsonl"
 TAIL_BYTES = 4_096
@@ -50,24 +52,23 @@ def trace_file(path: Path, resume: Place | None = None, *, keep: Path) -> Iterat
         StateError: the file cannot be written, or what is there is not what was written.
     """
     part = path.with_name(f".{path.name}.part")
-    try:
+    with written(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if resume is not None:
             _put_back(path, part, resume)
-        try:
-            with part.open("w" if resume is None else "a", encoding="utf-8") as stream:
-                yield stream
-                stream.flush()
+        raw = Part(part, path, append=resume is not None)
+    try:
+        with TextIOWrapper(BufferedWriter(raw), encoding="utf-8") as stream:
+            yield stream
+            stream.flush()
+            with written(path):
                 os.fsync(stream.fileno())
+        with written(path):
             part.replace(path)
-        except BaseException:
-            if not keep.exists():
-                part.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise StateError(
-            f"{path}: cannot be written ({error.strerror}); choose another place with --out"
-        ) from error
+    except BaseException:
+        if not keep.exists():
+            part.unlink(missing_ok=True)
+        raise
 
 
 def check_trace(checkpoint: Path, before: Place | None, *, trace: bool) -> None:

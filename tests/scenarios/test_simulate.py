@@ -2,9 +2,12 @@
 
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from scenarios.runs import show
 from scenarios.runs.results import save, whole_file
 from scenarios.runs.show import simulate_file
 from scenarios.runs.simulate import run_stage, set_up, simulate
+from scenarios.runs.tracing import trace_file
 from scenarios.spec.scenario import Scenario, read
 from scenarios.world.world import World
 
@@ -287,6 +291,33 @@ def test_an_interrupt_leaves_no_half_file_and_keeps_an_old_one(tmp_path):
         interrupted()
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kept_as", [whole_file, partial(trace_file, keep=Path("none"))])
+def test_a_file_answers_for_its_own_faults_alone(tmp_path, kept_as):
+    def piped() -> None:
+        with kept_as(tmp_path / "mine") as stream:
+            stream.write("half")
+            raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        piped()
+    assert list(tmp_path.iterdir()) == []
+
+    def filled() -> None:
+        with kept_as(tmp_path / "mine") as stream:
+            stream.write("x" * 100_000)  # more than a buffer
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        with pytest.raises(StateError, match=r"mine: cannot be written \(File too large\)"):
+            filled()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
