@@ -11,10 +11,8 @@ Nothing of it is read before the digest fits, so damage is always noticed; and r
 instances of the classes of a World alone, whoever wrote the file.
 """
 
-import fcntl
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -127,28 +125,6 @@ def keep_in(
             f"begin anew"
         )
     return Keeping(path, every_s)
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Within the block no other run keeps its checkpoint and its trace in this folder.
-
-    Raises:
-        StateError: another one does.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise StateError(
-            f"{folder}: another run is at work there; wait for its end, or choose another place "
-            f"with --out"
-        ) from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def trace_of(keeping: Keeping) -> AbstractContextManager[TextIO]:

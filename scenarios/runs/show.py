@@ -1,7 +1,7 @@
 """`hedgerow simulate` for a person: a progress bar while it runs, a table at the end."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from node.config.quantities import format_duration
 from scenarios.conditions.told import faults
 from scenarios.measures.samples import Sample, Spread
 from scenarios.plan.plan import Plan, make_plan
-from scenarios.runs.checkpoint import EVERY_S, Keeping, held, trace_of
+from scenarios.runs.checkpoint import EVERY_S, Keeping, trace_of
 from scenarios.runs.engines import check_engine, keeping_of, run
 from scenarios.runs.expectations import demand, verdict_table, verdicts
+from scenarios.runs.files import held
 from scenarios.runs.results import Result, make_folder, save
 from scenarios.runs.simulate import Progress
 from scenarios.spec.choices import changed
@@ -73,41 +74,27 @@ def simulate_file(
     scenario = read_changed(path, values or {}, notes)
     plan = make_plan(scenario, seed, str(path))
     tell_conditions(plan, notes)
-    if out is not None:
-        make_folder(out)
-    keeping = keeping_of(plan, out, engine=engine, every_s=every_s, resume=resume, trace=trace)
-    before = None if keeping is None else keeping.resume
-    if before is not None:
-        at = format_duration(before.reached_us)
-        notes.print(f"going on at {at}, from {before.path}", markup=False, soft_wrap=True)
     with ExitStack() as stack:
-        lines = None
-        if keeping is not None:
-            stack.enter_context(held(keeping.path.parent))
-        if keeping is not None and trace:
-            lines = stack.enter_context(trace_of(keeping))
-        bar = stack.enter_context(
-            Bar(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                TextColumn("{task.fields[state]}"),
-                TimeElapsedColumn(),
-                console=notes,
+        if out is not None:
+            make_folder(out)
+            stack.enter_context(held(out))
+        keeping = keeping_of(plan, out, engine=engine, every_s=every_s, resume=resume, trace=trace)
+        before = None if keeping is None else keeping.resume
+        if before is not None:
+            at = format_duration(before.reached_us)
+            notes.print(f"going on at {at}, from {before.path}", markup=False, soft_wrap=True)
+        with ExitStack() as tracing:
+            lines = None
+            if keeping is not None and trace:
+                lines = tracing.enter_context(trace_of(keeping))
+            title = scenario.title or path.stem
+            move = tracing.enter_context(_bar(title, notes))
+            result = run(
+                plan, engine=engine, progress=move, lines=lines, workers=workers, keeping=keeping
             )
-        )
-        task = bar.add_task(scenario.title or path.stem, total=None, state="preparing")
-
-        def move(progress: Progress) -> None:
-            bar.update(
-                task, completed=progress.now_us, total=progress.end_us, state=_state(progress)
-            )
-
-        result = run(
-            plan, engine=engine, progress=move, lines=lines, workers=workers, keeping=keeping
-        )
-    if out is not None:
-        notes.print(f"wrote {save(result, out)}", markup=False, soft_wrap=True)
-    tell_checkpoint(result, keeping, notes)
+        if out is not None:
+            notes.print(f"wrote {save(result, out)}", markup=False, soft_wrap=True)
+        tell_checkpoint(result, keeping, notes)
     if as_json:
         console.file.write(result.as_json())
     else:
@@ -120,6 +107,26 @@ def simulate_file(
         raise KeyboardInterrupt
     demand(told)
     return result
+
+
+@contextmanager
+def _bar(title: str, notes: Console) -> Iterator[Callable[[Progress], None]]:
+    """A bar that shows how far a run has come; gives what moves it."""
+    with Bar(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        console=notes,
+    ) as bar:
+        task = bar.add_task(title, total=None, state="preparing")
+
+        def move(progress: Progress) -> None:
+            bar.update(
+                task, completed=progress.now_us, total=progress.end_us, state=_state(progress)
+            )
+
+        yield move
 
 
 def tell_checkpoint(result: Result, keeping: Keeping | None, notes: Console) -> None:

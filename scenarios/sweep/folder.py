@@ -5,9 +5,7 @@ DIR/runs/KEY/result.json     each finished run, as `hedgerow simulate --out` wri
 DIR/runs.jsonl               one row a run, when all are done (or runs.parquet)
 """
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Any
 
 from gossip.errors import StateError
 from scenarios.runs import results
+from scenarios.runs.files import held
 from scenarios.runs.results import Result, make_folder, whole_file
 from scenarios.runs.text import first_difference
 from scenarios.sweep.grid import Cell, Grid, key_of
@@ -77,8 +76,8 @@ class Folder:
 def open_folder(path: Path, grid: Grid) -> Iterator[Folder]:
     """Take a folder for a sweep: an empty one, or the one that the same sweep left.
 
-    A sweep may have grown by values and seeds since; what is done stays done. Within the block no
-    other process takes the folder: two that write the same runs would spoil each other's files.
+    A sweep may have grown by values and seeds since; what is done stays done. The folder is
+    held within the block.
 
     Raises:
         StateError: it cannot be written, holds something else, or another process has it.
@@ -87,18 +86,10 @@ def open_folder(path: Path, grid: Grid) -> Iterator[Folder]:
     if path.exists():
         _check_is_ours(path, manifest)
     make_folder(path)
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with held(path):
         with whole_file(path / MANIFEST) as stream:
             stream.write(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
         yield Folder(path)
-    except BlockingIOError as error:
-        raise StateError(
-            f"{path}: another sweep is at work there; wait for its end, or {_CURE}"
-        ) from error
-    finally:
-        os.close(descriptor)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`hedgerow simulate --seeds`: one scenario with several seeds."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from scenarios.plan.plan import Plan, make_plan
 from scenarios.runs.checkpoint import CHECKPOINT, EVERY_S, finished
 from scenarios.runs.engines import check_engine, keeping_of
 from scenarios.runs.expectations import verdict_table, verdicts
+from scenarios.runs.files import held
 from scenarios.runs.results import Result, make_folder, save
 from scenarios.runs.show import read_changed, tell_conditions
 from scenarios.spec.scenario import Scenario
@@ -78,19 +80,24 @@ def simulate_seeds(
     plans = [make_plan(scenario, seed, str(path)) for seed in seeds]
     tell_conditions(plans[0], notes, seeds)
     folders = {seed: None if how.out is None else how.out / f"seed-{seed}" for seed in seeds}
-    found, tasks = _left(plans, folders, how)
-    if found:
-        said = f"{len(found)} of {len(seeds)} runs are in {how.out} already"
-        notes.print(said, markup=False, soft_wrap=True)
-    for folder in folders.values():
-        if folder is not None:
-            make_folder(folder)
-    try:
-        failed = _run(tasks, len(seeds), folders, found, how, notes, scenario.title or path.stem)
-    except KeyboardInterrupt:
+    with ExitStack() as stack:
         if how.out is not None:
-            notes.print("interrupted; the same command with --resume goes on")
-        raise
+            make_folder(how.out)
+            stack.enter_context(held(how.out))
+        found, tasks = _left(plans, folders, how)
+        if found:
+            said = f"{len(found)} of {len(seeds)} runs are in {how.out} already"
+            notes.print(said, markup=False, soft_wrap=True)
+        for folder in folders.values():
+            if folder is not None:
+                make_folder(folder)
+        title = scenario.title or path.stem
+        try:
+            failed = _run(tasks, len(seeds), folders, found, how, notes, title)
+        except KeyboardInterrupt:
+            if how.out is not None:
+                _tell_interrupted(folders, found, notes)
+            raise
     results = [found[seed] for seed in seeds if seed in found]
     if how.as_json:
         console.file.write("[" + ",".join(each.as_json() for each in results) + "]\n")
@@ -126,6 +133,14 @@ def _run(
                 found[seed] = outcome.result
             bar.advance(line)
     return failed
+
+
+def _tell_interrupted(
+    folders: Mapping[int, Path | None], found: Mapping[int, Result], notes: Console
+) -> None:
+    kept = any(folder is not None and (folder / CHECKPOINT).exists() for folder in folders.values())
+    how = " with --resume goes on" if found or kept else ", without --resume, begins anew"
+    notes.print(f"interrupted; the same command{how}", soft_wrap=True)
 
 
 def _left(

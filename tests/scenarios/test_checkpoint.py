@@ -21,6 +21,7 @@ from node.config.tables import from_table
 from scenarios.plan.plan import make_plan
 from scenarios.runs import checkpoint, results, simulate
 from scenarios.runs.checkpoint import CHECKPOINT, data_digest, find, take_up, write
+from scenarios.runs.files import held
 from scenarios.runs.show import simulate_file
 from scenarios.runs.simulate import Record, run_stage, set_up
 from scenarios.runs.text import plain
@@ -277,14 +278,31 @@ def test_what_cannot_be_resumed_says_so_before_any_work(small, tmp_path, argumen
     assert "\n" not in str(done.exception)
 
 
-def test_two_runs_in_one_folder_would_spoil_each_other(small, tmp_path):
-    (tmp_path / "seed-0").mkdir()
-    with checkpoint.held(tmp_path), checkpoint.held(tmp_path / "seed-0"):
-        refused = simulated(small, tmp_path, "--trace")
-        seeds = simulated(small, tmp_path, "--seeds", "0:1")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--resume"],
+        ["--seeds", "0:1"],
+        ["--seeds", "0:1", "--resume"],
+        ["--set", "learning.method=local"],  # keeps no checkpoint
+        ["--set", "learning.method=local", "--seeds", "0:1"],
+    ],
+)
+def test_two_runs_in_one_folder_would_spoil_each_other(small, tmp_path, arguments):
+    with held(tmp_path):
+        refused = simulated(small, tmp_path, *arguments)
     assert "another run is at work there; wait for its end" in str(refused.exception)
-    assert "another run is at work there" in " ".join(seeds.output.split())
-    assert [path.name for path in tmp_path.iterdir()] == ["seed-0"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_seeds_folder_is_taken_as_well(small, tmp_path):
+    baseline = "--set", "learning.method=local"
+    (tmp_path / "seed-0").mkdir()
+    with held(tmp_path / "seed-0"):
+        refused = simulated(small, tmp_path, "--seeds", "0:1", *baseline)
+    assert "another run is at work there" in " ".join(refused.output.split())
+    assert list((tmp_path / "seed-0").iterdir()) == []
 
 
 def test_resuming_needs_a_folder(small):
