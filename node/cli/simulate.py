@@ -68,6 +68,7 @@ def simulate(
     """
     from node.config.quantities import parse_duration_us
     from scenarios.runs.show import simulate_file
+    from scenarios.runs.stopping import terminable
     from scenarios.spec import choices, library
 
     if trace and out is None:
@@ -86,7 +87,7 @@ def simulate(
         raise ConfigError("--jobs shares several runs out; give --seeds as well")
     values, path = choices.given(sets), library.find(file)
     if seeds is None:
-        with reported(out if report else None):
+        with terminable(), reported(out if report else None):
             simulate_file(
                 path,
                 values=values,
@@ -103,5 +104,5 @@ def simulate(
     from scenarios.sweep.seeds import How, simulate_seeds
 
     how = How(jobs, engine, workers, out, trace, as_json, every_s, resume)
-    with reported(out if report else None):
+    with terminable(), reported(out if report else None):
         simulate_seeds(path, values, choices.seeds(seeds), how)

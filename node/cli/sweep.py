@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from node.cli.report import reported
 from node.config.flags import FILE, FOLDER
 
 
@@ -30,6 +31,7 @@ from node.config.flags import FILE, FOLDER
     show_default=True,
     help="Of the rows, one for each run.",
 )
+@click.option("--report", is_flag=True, help="Write report.html there, too.")
 def sweep(
     file: Path,
     sets: tuple[str, ...],
@@ -38,6 +40,7 @@ def sweep(
     out: Path,
     ray: str | None,
     form: str,
+    report: bool,
 ) -> None:
     """Run every combination of values, each with several seeds.
 
@@ -45,13 +48,15 @@ def sweep(
     too. Finished runs are kept: the same command goes on where an interruption left it. See
     docs/simulation.md.
     """
+    from scenarios.runs.stopping import terminable
     from scenarios.spec import choices, library
     from scenarios.sweep.sweep import Means, sweep_file
 
-    sweep_file(
-        library.find(file),
-        choices.given_lists(sets),
-        None if seeds is None else choices.seeds(seeds),
-        out,
-        Means(jobs, ray, form),
-    )
+    with terminable(), reported(out if report else None):
+        sweep_file(
+            library.find(file),
+            choices.given_lists(sets),
+            None if seeds is None else choices.seeds(seeds),
+            out,
+            Means(jobs, ray, form),
+        )

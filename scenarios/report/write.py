@@ -52,7 +52,7 @@ def has_results(folder: Path) -> bool:
     """Whether a report can be written there."""
     return (
         (folder / RESULT).is_file()
-        or (folder / MANIFEST).is_file()
+        or ((folder / MANIFEST).is_file() and any((folder / "runs").glob(f"*/{RESULT}")))
         or any(folder.glob(f"seed-*/{RESULT}"))
     )
 

@@ -10,6 +10,28 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
+def terminable() -> Iterator[None]:
+    """Within the block the first SIGTERM raises KeyboardInterrupt, as SIGINT does.
+
+    Later ones are ignored, so that worker processes are ended in peace; `timeout` sends two. A
+    SIGTERM that is ignored or noted already stays so.
+    """
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    ours = current_thread() is main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
     """Within the block, SIGINT and SIGTERM are noted; what it gives says whether one came.
 

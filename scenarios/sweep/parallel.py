@@ -22,9 +22,11 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from gossip.errors import ConfigError, HedgerowError, LocalError
 from scenarios.plan.plan import make_plan
-from scenarios.runs.checkpoint import EVERY_S, held, trace_of
+from scenarios.runs.checkpoint import EVERY_S, trace_of
 from scenarios.runs.engines import keeping_of, run
+from scenarios.runs.files import held
 from scenarios.runs.results import Result
+from scenarios.runs.stopping import SIGNALS
 from scenarios.spec.scenario import Scenario
 
 LOCAL = "local"
@@ -150,8 +152,10 @@ def _this_machine() -> Iterator[None]:
 
 def _begin(parent: int) -> None:
     """In a worker process, first of all: whom it listens to, and when it ends."""
-    # An interrupt at the terminal is for the process that started us.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # An interrupt at the terminal is for the process that started us, and so is the end of a
+    # process group, as `timeout` and systemd bring it about.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
@@ -246,6 +250,8 @@ def _alone(task: Task) -> Done | Failed:
         plan = make_plan(task.scenario, task.seed, task.where)
         with ExitStack() as stack:
             engine, workers, trace = task.engine, task.workers, task.trace
+            if task.folder is not None:
+                stack.enter_context(held(task.folder))
             keeping = keeping_of(
                 plan,
                 task.folder,
@@ -255,8 +261,6 @@ def _alone(task: Task) -> Done | Failed:
                 trace=trace,
             )
             lines = None
-            if keeping is not None:
-                stack.enter_context(held(keeping.path.parent))
             if keeping is not None and trace:
                 lines = stack.enter_context(trace_of(keeping))
             result = run(plan, engine=engine, lines=lines, workers=workers, keeping=keeping)

@@ -18,6 +18,7 @@ from rich.console import Console
 from gossip.errors import ConfigError, ExpectationError, LocalError, StateError
 from node.cli import cli
 from scenarios.runs import results
+from scenarios.runs.files import held
 from scenarios.spec.choices import given_lists
 from scenarios.sweep import parallel
 from scenarios.sweep.folder import FAILURE, MANIFEST, open_folder
@@ -100,6 +101,52 @@ def test_a_killed_sweep_goes_on_and_ends_with_the_same_rows(tiny, swept, tmp_pat
     assert resumed.exit_code == 0, resumed.output
     assert "2 of 8 runs are in" in " ".join(resumed.output.split())
     assert (out / "runs.jsonl").read_bytes() == (swept / "runs.jsonl").read_bytes()
+
+
+# Sends itself what `timeout` sends, as soon as the first run is written: twice.
+TERMINATED = """
+import os, signal
+from scenarios.runs import results
+save, kept = results.save, []
+def save_and_end(result, folder):
+    path = save(result, folder)
+    if not kept:
+        kept.append(path)
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+    return path
+results.save = save_and_end
+from node.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("command", ["simulate", "sweep"])
+def test_a_terminated_command_ends_as_an_interrupted_one(tiny, tmp_path, command):
+    out = tmp_path / "out"
+    arguments = [command, tiny, "--seeds", "0:4", "--jobs", "2", "--report", "--out", out]
+    done = subprocess.run(
+        [sys.executable, "-c", TERMINATED, *map(str, arguments)], cwd=ROOT, capture_output=True,
+        check=False, timeout=60, text=True,
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.splitlines()[-1] == "hedgerow: interrupted"
+    assert "Traceback" not in done.stderr
+    assert (out / "report.html").is_file()
+    kept = list(out.rglob("result.json"))
+    assert len(kept) == 1
+    before = kept[0].read_bytes()
+    for folder in out.glob("seed-*"):
+        with held(folder):  # no worker process is left that would write there
+            assert (folder / "result.json").exists() == (folder == kept[0].parent)
+    more = ["--resume"] if command == "simulate" else []
+    again = CliRunner().invoke(cli, [*map(str, arguments[:4]), "--out", str(out), *more])
+    assert again.exit_code == 0, again.output
+    assert "1 of 4 runs are in" in " ".join(again.output.split())
+    assert len(list(out.rglob("result.json"))) == 4
+    assert kept[0].read_bytes() == before
 
 
 def test_rows_name_what_was_varied_and_what_was_found(swept):
