@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,7 +44,8 @@ def figures(document: dict[str, Any]) -> list[float]:
 
 def test_every_script_is_run_here() -> None:
     # As `make bench` finds them.
-    assert {path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")} == set(SMALLEST)
+    scripts = {path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")}
+    assert scripts == {*SMALLEST, "baselines"}
 
 
 @pytest.mark.parametrize("script", SMALLEST)
@@ -68,3 +70,16 @@ def test_a_mesh_really_trains_and_exchanges() -> None:
     assert found["models merged, a node and cycle"] > 0
     assert found["wire / payload"] > 1
     assert found["idle: connections a node"] == 1
+
+
+def test_baselines_set_every_method_beside_gossip(tmp_path: Path) -> None:
+    scenario = tmp_path / "small.toml"
+    scenario.write_text(
+        '[mesh]\npeers = 4\nduration = "30 s"\ntopology = "complete:4"\n'
+        "[data]\nrows = 200\nfeatures = 3\n"
+    )
+    options = ("--repeats", "1", "--scenario", str(scenario), "--out", str(tmp_path / "out"))
+    document = json.loads(run("baselines", *options, "--json"))
+    rows = next(iter(document["tables"].values()))
+    assert len(rows) == 8
+    assert all(float(row["auc mean"]) > 0.0 for row in rows)
