@@ -53,8 +53,15 @@ class ScaledRows:
 
 
 def sums_of(shards: Shards, peer: int) -> Sums:
-    """What a peer tells: its benign rows' number, sums and sums of squares, `(1 + 2 features,)`."""
+    """What a peer tells: its benign rows' number, sums and sums of squares, `(1 + 2 features,)`.
+
+    It tells before its first training, so rows of a family that appears later are not among them:
+    a peer without labels could not leave them out itself.
+    """
     x, y = shards.training(peer)
+    if shards.visible is not None:
+        count = int(shards.visible.rows[0, peer])
+        x, y = x[:count], y[:count]
     rows = x[y <= BENIGN].astype(np.float64)
     return np.concatenate([[len(rows)], rows.sum(axis=0), (rows**2).sum(axis=0)])
 

@@ -20,6 +20,7 @@ from scenarios.plan.plan import make_plan
 from scenarios.runs.engines import run
 from scenarios.runs.simulate import run_stage, set_up
 from scenarios.spec import library
+from scenarios.spec.data import Scaling
 from scenarios.spec.scenario import Scenario, read
 from scenarios.world.names import peer_names
 
@@ -171,6 +172,27 @@ def test_everybody_agrees_on_the_scaling_that_all_rows_together_give():
     np.testing.assert_array_equal(fed.batches([1], [3], [0]).x, scaler(plain.x))
     with pytest.raises(ValueError, match="needs 100"):
         scaler_of(sums_of(shards, 0) * 0.01)
+
+
+def test_rows_that_have_not_appeared_yet_scale_nothing():
+    """Nobody has labelled them: the peer could not tell them from benign rows itself."""
+    appear = [{"family": "class-2", "peers": "0:4", "at": "30 s"}]
+    data = {"rows": 400, "labelled": "0:2", "appear": appear}
+    plan = make_plan(scenario("statistics", data=data))
+    plan = replace(plan, scenario=replace(
+        plan.scenario, data=replace(plan.scenario.data, scaling=Scaling.NONE)
+    ))  # fmt: skip
+    shards, _ = load_data(plan, peer_names(PEERS))
+    late = 0
+    for peer in range(PEERS):
+        x, y = shards.training(peer)
+        now = shards.at(peer, 0)
+        late += len(y) - len(now.train_y)
+        benign = now.train_x[now.train_y <= 0].astype(np.float64)
+        told = sums_of(shards, peer)
+        assert told[0] == len(benign)
+        np.testing.assert_allclose(told[1 : 1 + x.shape[1]], benign.sum(axis=0), rtol=1e-6)
+    assert late > 0
 
 
 def test_push_sum_is_there_after_the_frames_that_are_counted():
