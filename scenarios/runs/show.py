@@ -17,6 +17,7 @@ from node.config.quantities import format_duration
 from scenarios.conditions.told import faults
 from scenarios.measures.samples import Sample, Spread
 from scenarios.plan.plan import Plan, make_plan
+from scenarios.runs import fitting
 from scenarios.runs.checkpoint import EVERY_S, Keeping, trace_of
 from scenarios.runs.engines import check_engine, keeping_of, run
 from scenarios.runs.expectations import demand, verdict_table, verdicts
@@ -98,11 +99,11 @@ def simulate_file(
     if as_json:
         console.file.write(result.as_json())
     else:
-        console.print(summary(result))
+        fitting.show(console, summary(result))
         console.print(footer(result))
     told = verdicts(result, scenario)
     if told:
-        (notes if as_json else console).print(verdict_table(told))
+        fitting.show(notes if as_json else console, verdict_table(told))
     if not result.complete:
         raise KeyboardInterrupt
     demand(told)

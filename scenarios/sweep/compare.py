@@ -16,12 +16,13 @@ from scenarios.measures import named
 from scenarios.measures.named import Metric
 from scenarios.measures.samples import Sample
 from scenarios.measures.seeds import Over, number, over
+from scenarios.runs.fitting import show
 from scenarios.runs.results import Result
 from scenarios.runs.text import plain as without_nan
 from scenarios.spec.choices import plain
 from scenarios.spec.expect import Bound, parse_bound
 from scenarios.sweep.columns import Column, columns, differences, warnings
-from scenarios.sweep.tables import MAIN, plain_table, show
+from scenarios.sweep.tables import MAIN, plain_table
 
 STEPS = named.parse("trainings_per_peer")
 BYTES = named.parse("bytes_per_peer.mean")

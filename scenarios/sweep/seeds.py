@@ -14,6 +14,7 @@ from scenarios.runs.checkpoint import CHECKPOINT, EVERY_S, finished
 from scenarios.runs.engines import check_engine, keeping_of
 from scenarios.runs.expectations import verdict_table, verdicts
 from scenarios.runs.files import held
+from scenarios.runs.fitting import show
 from scenarios.runs.results import Result, make_folder, save
 from scenarios.runs.show import read_changed, tell_conditions
 from scenarios.spec.scenario import Scenario
@@ -103,7 +104,7 @@ def simulate_seeds(
         console.file.write("[" + ",".join(each.as_json() for each in results) + "]\n")
     else:
         title = f"{scenario.title or path.stem}, {len(results)} seeds"
-        console.print(seeds_table([ended(each) for each in results], title))
+        show(console, seeds_table([ended(each) for each in results], title))
     _demand(scenario, results, notes if how.as_json else console)
     if failed:
         raise LocalError(f"{len(failed)} of {len(seeds)} runs failed, see above; repeat those")
@@ -190,7 +191,7 @@ def _demand(scenario: Scenario, results: Sequence[Result], console: Console) -> 
         if told:
             table = verdict_table(told)
             table.title = f"expectations, seed {result.seed}"
-            console.print(table)
+            show(console, table)
         failed += [f"{each.metric} with seed {result.seed}" for each in told if not each.holds]
     if failed:
         raise ExpectationError(f"{len(failed)} expectations failed; first: {failed[0]}")

@@ -9,12 +9,13 @@ from rich.console import Console
 
 from gossip.errors import ExpectationError, LocalError
 from scenarios.runs.expectations import verdicts
+from scenarios.runs.fitting import show
 from scenarios.sweep import rows
 from scenarios.sweep.folder import FAILURE, Folder, open_folder
 from scenarios.sweep.grid import Cell, Grid, check, make_grid
 from scenarios.sweep.parallel import Failed, Task, check_ray, outcomes
 from scenarios.sweep.progress import bar_of_runs
-from scenarios.sweep.tables import Ended, ended, show, sweep_table
+from scenarios.sweep.tables import Ended, ended, sweep_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -47,9 +46,6 @@ COLUMNS = {
     "kB/peer": (named.parse("bytes_per_peer.mean"), 1e-3),
 }
 """What the table of a sweep shows, a column each: the metric and its unit there."""
-
-CHARS_MAX = 2_000
-"""Of a table's line in a file: 20 columns and their differences take 600."""
 
 _CAPTION = """\
 at the end of the runs: mean ± standard deviation over seeds; detection: mean over peers, worst \
@@ -112,18 +108,6 @@ def plain_table(title: str, caption: str) -> Table:
     return Table(
         title=escape(title), caption=caption, box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False
     )
-
-
-def show(console: Console, table: Table) -> None:
-    """Print a table; in a file or a pipe, where nobody can widen the window, as wide as it is."""
-    needed = console.measure(table, options=console.options.update(max_width=CHARS_MAX)).maximum
-    wide = not console.is_terminal and needed > console.width
-    before = console.width
-    try:
-        console.width = needed if wide else before
-        console.print(table)
-    finally:
-        console.width = before
 
 
 def _values(runs: Sequence[Ended], metric: Metric) -> list[float]:

@@ -1,12 +1,15 @@
 """What a run writes can be read back; what is damaged is refused; an interrupted run is kept."""
 
 import json
+import re
 import signal
+from collections import Counter
 from dataclasses import asdict, replace
 from io import StringIO
 from math import isfinite
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from gossip.errors import ConfigError, ExpectationError, StateError
@@ -15,13 +18,14 @@ from scenarios.data import holdings
 from scenarios.measures.named import names, parse, value
 from scenarios.plan.expect import expectations
 from scenarios.plan.plan import make_plan
-from scenarios.runs import show
+from scenarios.runs import fitting, show
 from scenarios.runs.expectations import verdict_table, verdicts
 from scenarios.runs.results import Result, load, save
-from scenarios.runs.show import simulate_file
+from scenarios.runs.show import simulate_file, summary
 from scenarios.runs.simulate import Progress, Record, run_stage, set_up, simulate
 from scenarios.runs.text import plain, readable
 from scenarios.spec.scenario import Scenario
+from scenarios.sweep.tables import ended, seeds_table
 
 SECOND_US = 1_000_000
 NAMED = {"west": "0:6", "east": "6:12"}
@@ -198,6 +202,28 @@ def test_expectations_are_judged_and_named(result):
     cut = replace(result, complete=False, reached_us=90 * SECOND_US)
     told = verdicts(cut, scenario(expect={"up": "6"}))[0]
     assert (told.holds, told.reason) == (False, "the run was interrupted at 90 s")
+
+
+@pytest.mark.parametrize("width", [24, 40, 60, 80, 120])
+def test_tables_on_a_narrow_terminal_keep_every_figure_whole(result, width):
+    told = verdicts(result, scenario(expect={"bytes_per_peer.worst at 70 s": "> 10"}))
+    tables = summary(result), seeds_table([ended(result)] * 2, "seeds"), verdict_table(told)
+    for table in tables:
+        figures = sorted(
+            figure
+            for column in table.columns
+            if column.justify == "right"
+            for cell in column.cells
+            for figure in cell.split()
+        )
+        console = Console(file=StringIO(), force_terminal=True, no_color=True, width=width)
+        fitting.show(console, table)
+        assert console.width == width
+        lines = re.sub(r"\x1b\[[\d;]*m", "", console.file.getvalue())
+        assert "…" not in lines
+        assert not Counter(figures) - Counter(lines.split())
+        if width >= 40 and table is not tables[0]:
+            assert max(map(cell_len, lines.splitlines())) <= width
 
 
 @pytest.mark.parametrize("as_json", [False, True])
