@@ -86,8 +86,8 @@ def test_a_worker_changes_nothing_though_peers_come_and_go() -> None:
     for index in range(PEERS):
         np.testing.assert_array_equal(here.peer(index).vector, beside.peer(index).vector)
     assert here.trainer.calls == len(here.rows.asked)
-    # Stacks of one kind, and some of them trained elsewhere.
-    assert len(beside.rows.asked) < len(here.rows.asked)
+    # How many of those given the worker trained is the scheduler's choice.
+    assert beside.trainer.given > 0 == here.trainer.given
     beside.trainer.close()
 
 
@@ -107,6 +107,7 @@ def test_a_worker_that_is_killed_is_one_error_with_its_cause() -> None:
     made.world.run(100 * MS)
     pid = pid_of(made)
     os.kill(pid, signal.SIGKILL)
+    assert ended(pid)  # on a busy machine the World might have done all the rest before
     for _ in range(2):  # whoever asks again hears it again
         with pytest.raises(LocalError, match=rf"pid {pid}\) was ended by SIGKILL; .*workers = 0"):
             made.world.run(900 * MS)
@@ -124,11 +125,16 @@ class FailingElsewhere(FakeRows):
         return super().batches(peers, cycles, times_us)
 
 
-def test_an_error_in_the_worker_is_told_here() -> None:
-    made = rig(worker=True, rows=FailingElsewhere())
-    with pytest.raises(LocalError, match="ZeroDivisionError: no rows today"):
+def run_with_failures_elsewhere() -> None:
+    for _ in range(50):  # on a busy machine the World may take back all that it has given
+        made = rig(worker=True, rows=FailingElsewhere())
         made.world.run(700 * MS)
-    made.trainer.close()
+        made.trainer.close()
+
+
+def test_an_error_in_the_worker_is_told_here() -> None:
+    with pytest.raises(LocalError, match="ZeroDivisionError: no rows today"):
+        run_with_failures_elsewhere()
 
 
 def test_closing_ends_the_worker_and_what_it_had_is_kept() -> None:
