@@ -1,11 +1,10 @@
 """The World: drives the same peers as a node does, in simulated time.
 
-One heap of (time, sequence number) holds everything that will happen. Time is integer
-microseconds; nothing here reads a clock, iterates a set, or draws except through `gossip.draws`.
+Everything happens in the order of (time, sequence number). Time is integer microseconds; nothing
+here reads a clock, iterates a set, or draws except through `gossip.draws`.
 """
 
 import gc
-import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFi
 from gossip.records import record
 from scenarios.conditions.churn import Change, Deed
 from scenarios.conditions.links import Crossing, Delivered, Fate, Links
+from scenarios.world.agenda import Agenda, Entry
 from scenarios.world.connections import Connections
 from scenarios.world.hosts import Host, Kept, Machine, Physics, Spawn, State
 from scenarios.world.trace import Trace
@@ -28,7 +28,7 @@ from scenarios.world.training import Batch, Job, Postponed
 
 
 class _Due(IntEnum):
-    """What a place on the heap stands for."""
+    """What an entry of the agenda stands for."""
 
     ARRIVE = 0
     FAIL = 1
@@ -78,7 +78,7 @@ class Standing:
 
     Args:
         now_us: simulated time.
-        sequence: numbers given out on the heap.
+        sequence: numbers given out on the agenda.
         tally: see there.
         trace: state of the fingerprint.
         queues: of the links.
@@ -130,7 +130,7 @@ class World:
         self._links = links
         self._physics = physics
         self._listen = listen
-        self._heap: list[tuple[int, int, _Due, Any]] = []
+        self._agenda = Agenda()
         self._sequence = 0
         self._connections: Connections | None = None
         splits = links.splits
@@ -152,9 +152,9 @@ class World:
             gc.set_threshold(*usual)
 
     def _run(self, until_us: int) -> None:
-        heap = self._heap
-        while heap and heap[0][0] <= until_us:
-            self.now_us, sequence, due, what = heapq.heappop(heap)
+        take = self._agenda.next
+        while (entry := take(until_us)) is not None:
+            self.now_us, sequence, due, what = entry
             if due is _Due.ARRIVE:
                 self._arrive(what)
             elif due is _Due.TIMER:
@@ -203,12 +203,12 @@ class World:
             self.now_us, self._sequence, self.tally, trace, queues, connections, training
         )
 
-    def due(self) -> Iterator[tuple[int, int, int, Any]]:
-        """Everything that will happen, in the order of the heap."""
-        for at_us, sequence, due, what in self._heap:
+    def due(self) -> Iterator[Entry]:
+        """Everything that will happen, in no order."""
+        for at_us, sequence, due, what in self._agenda:
             yield at_us, sequence, int(due), what
 
-    def restore(self, standing: Standing, due: Iterable[tuple[int, int, int, Any]]) -> None:
+    def restore(self, standing: Standing, due: Iterable[Entry]) -> None:
         """Go on where another World of the same plan stood, whose hosts are in place already.
 
         Raises:
@@ -224,13 +224,15 @@ class World:
             self._connections.by_node = standing.connections
         self.now_us, self._sequence = standing.now_us, standing.sequence
         self.tally = standing.tally
-        self._heap = [(at_us, number, _Due(kind), what) for at_us, number, kind, what in due]
+        self._agenda = Agenda(
+            (at_us, number, _Due(kind), what) for at_us, number, kind, what in due
+        )
 
     # Events and actions
 
     def _push(self, at_us: int, due: _Due, what: Any) -> int:
         self._sequence += 1
-        heapq.heappush(self._heap, (at_us, self._sequence, due, what))
+        self._agenda.add((at_us, self._sequence, due, what))
         return self._sequence
 
     def _deliver(self, host: Host, event: Event) -> None:
@@ -250,7 +252,7 @@ class World:
             case Send():
                 self._send(host, action)
             case SetTimer():
-                # Setting a timer anew replaces it: only the last one on the heap will count.
+                # Setting a timer anew replaces it: only the last one on the agenda counts.
                 timer, due_us = action.timer, max(action.at_us, self.now_us)
                 host.armed[timer] = self._push(due_us, _Due.TIMER, (host, timer))
             case Train(cycle, vector):
