@@ -5,6 +5,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.antigens import Antigen
 from gossip.contacts import Contact, PeerId
 from gossip.events import Timer
 from gossip.records import record
@@ -31,10 +32,13 @@ class Train:
     """Train on local data, starting from `vector`, and answer with `Trained(cycle, …)`.
 
     `vector` is float32 `(dim,)`, a copy that the driver owns. At most one is outstanding.
+    `antigens` are those of other peers that are held and live, by origin and family; whether to
+    learn from one is the driver's to decide.
     """
 
     cycle: int
     vector: NDArray[np.float32]
+    antigens: tuple[Antigen, ...] = ()
 
 
 @record

@@ -5,6 +5,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.antigens import Antigen
 from gossip.contacts import Contact, PeerId
 from gossip.records import record
 
@@ -80,8 +81,19 @@ class PeerLost:
 
 
 @record
+class Present:
+    """This peer has evidence of an attack, or takes back what it said; others shall know.
+
+    Args:
+        antigen: signed, of this peer's own.
+    """
+
+    antigen: Antigen
+
+
+@record
 class Stop:
     """Leave the mesh politely. The last event a peer gets."""
 
 
-Event = Start | Received | TimerFired | Trained | PeerLost | Stop
+Event = Start | Received | TimerFired | Trained | PeerLost | Present | Stop
