@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from gossip.antigens import EVIDENCE_MIN, LIFE_S_MAX
 from gossip.config import Encoding, Exchange, PeerConfig
 from gossip.errors import ConfigError
 from node import addresses
@@ -176,6 +177,41 @@ class DetectorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AntigenSettings:
+    """`[antigens]`: what peers tell each other of attacks they have seen.
+
+    Raises:
+        ConfigError: share without use.
+    """
+
+    use: bool = True
+    """Whether to take others' antigens, pass them on, and learn from those that raise no false
+    alarms on this gateway's own traffic. false takes no part at all."""
+
+    share: bool = False
+    """Whether this gateway makes antigens of its own labelled attack flows: for each family an
+    average picture of their features, never a row. `hedgerow show-what-leaves` prints them to the
+    last number. Turned off later, what was shared is taken back. Off, nothing of the gateway's own
+    evidence leaves."""
+
+    evidence_min: Annotated[int, Range(EVIDENCE_MIN, 10_000)] = EVIDENCE_MIN
+    """Labelled flows of a family without which nothing of it leaves. The least that peers take; the
+    prototype that decided for antigens was measured with it."""
+
+    life_us: Annotated[Duration, Range(3_600 * _SECOND_US, LIFE_S_MAX * _SECOND_US)] = 7 * _DAY_US
+    """How long others may use an antigen of ours. After half of it a new one is made, if there is
+    still evidence. Our choice: a gateway that is gone is forgotten within a week."""
+
+    def __post_init__(self) -> None:
+        """Refuse to share what nobody would be asked for."""
+        if self.share and not self.use:
+            raise ConfigError(
+                "antigens.share = true needs antigens.use = true: what a peer shares travels with "
+                "what it passes on"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class AlertSettings:
     """`[alerts]`: where alerts go."""
 
@@ -282,6 +318,7 @@ class Settings:
     mesh: MeshSettings = field(default_factory=MeshSettings)
     sensors: Annotated[tuple[SensorSettings, ...], Key("sensor"), Range(0, 64)] = ()
     detector: DetectorSettings = field(default_factory=DetectorSettings)
+    antigens: AntigenSettings = field(default_factory=AntigenSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     status: StatusSettings = field(default_factory=StatusSettings)
     log: LogSettings = field(default_factory=LogSettings)

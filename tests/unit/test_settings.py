@@ -10,6 +10,7 @@ from gossip.config import Exchange, PeerConfig
 from gossip.errors import ConfigError
 from gossip.learning.calibration import BUDGET
 from node.config import settings
+from node.config.flags import overridden
 from node.config.reference import describe, markdown
 from node.config.settings import MeshSettings, Settings
 from node.p2p.limits import Limits
@@ -104,6 +105,17 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     assert Settings.defaults().node.state_dir == Path.cwd() / "hedgerow-state"
 
 
+def test_nothing_is_shared_unless_somebody_says_so(tmp_path: Path) -> None:
+    loaded = Settings.load(write(tmp_path, ""))
+    assert (loaded.antigens.use, loaded.antigens.share) == (True, False)
+    for flags, shares in (({}, False), ({"share_antigens": None}, False)):
+        assert overridden(loaded, **flags).antigens.share is shares
+    assert overridden(loaded, share_antigens=True).antigens.share
+    shared = Settings.load(write(tmp_path, "[antigens]\nshare = true\nlife = '1 d'"))
+    assert overridden(shared, share_antigens=None).antigens.share
+    assert shared.antigens.life_us == 86_400_000_000
+
+
 def test_the_status_socket_can_be_elsewhere(tmp_path: Path) -> None:
     loaded = Settings.load(write(tmp_path, '[status]\nsocket = "run/status.sock"'))
     assert loaded.status_socket == tmp_path / "run/status.sock"
@@ -151,6 +163,12 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
         ("[status]\nsocket = '" + "x" * 120 + "'", "status.socket: "),
         ("[[sensor]]\npath = 'a'\n[[sensor]]\npath = './a'", "is named twice"),
         ("[sensor]\npath = 'a'", "sensor: a table stands where [[…]] tables"),
+        (
+            "[antigens]\nshare = true\nuse = false",
+            "antigens.share = true needs antigens.use = true",
+        ),
+        ("[antigens]\nevidence_min = 9", "antigens.evidence_min: 9 is out of range"),
+        ("[antigens]\nlife = '31 d'", "antigens.life: 31 d is out of range"),
         ("[[sensors]]", "sensors: unknown key, did you mean 'sensor'?"),
     ],
 )
