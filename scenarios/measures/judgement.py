@@ -34,6 +34,8 @@ class Judgement:
             them (Opitz and Burst 2019, "averaged F1"). A family never named has F1 = 0.
         families: `detection` by family, in the order of `Shards.families`. NaN for benign, and
             where the peer has no test rows of the family.
+        named: by family, rows of it whose likeliest family is the true one, whatever the threshold.
+            NaN where the peer has no test rows of the family; benign has a share, too.
         calibrated: whether there were enough calibration rows for the budget. Without them the
             threshold is infinite: the peer raises no alarm, and `detection` is 0.
     """
@@ -46,11 +48,14 @@ class Judgement:
     auc: float
     macro_f1: float
     families: tuple[float, ...]
+    named: tuple[float, ...]
     calibrated: bool
 
 
 SHARES = tuple(
-    field.name for field in fields(Judgement) if field.name not in {"families", "calibrated"}
+    field.name
+    for field in fields(Judgement)
+    if field.name not in {"families", "named", "calibrated"}
 )
 """The fields of a judgement that are one number."""
 
@@ -70,7 +75,7 @@ def judge_scores(
     Args:
         scores: of the test rows, the more the likelier an attack, `(n,)`. One that is not a
             number (a model that diverged) counts as the lowest of all: it never alarms.
-        likeliest: family that the model names, `(n,)`.
+        likeliest: family that the model names, `(n,)`. One beyond `families` is right for no row.
         truth: the true families, 0 is benign, `(n,)`.
         families: how many there are.
         threshold: the peer's own; a row alarms when its score is above it. Infinite where the
@@ -79,14 +84,15 @@ def judge_scores(
     scores = np.where(np.isnan(scores), -np.inf, scores)
     rows = np.bincount(truth, minlength=families)
     hits = np.bincount(truth[scores > threshold], minlength=families)
-    named = np.bincount(likeliest, minlength=families)
+    named = np.bincount(likeliest, minlength=families)[:families]
     right = np.bincount(truth[likeliest == truth], minlength=families)
     attack = truth != BENIGN
     attacks, benign = scores[attack], np.sort(scores[~attack])
-    shares = np.full(families, NAN)
-    np.divide(hits, rows, out=shares, where=rows > 0)
-    shares[BENIGN] = NAN
     present = rows > 0
+    shares, names = np.full((2, families), NAN)
+    np.divide(hits, rows, out=shares, where=present)
+    np.divide(right, rows, out=names, where=present)
+    shares[BENIGN] = NAN
     return Judgement(
         accuracy=_share(right.sum(), len(truth)),
         detection=_share(hits[BENIGN + 1 :].sum(), len(attacks)),
@@ -98,6 +104,7 @@ def judge_scores(
             float((2.0 * right[present] / (rows + named)[present]).mean()) if present.any() else NAN
         ),
         families=tuple(shares.tolist()),
+        named=tuple(names.tolist()),
         calibrated=threshold < np.inf,
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.draws import Purpose, choose
+from gossip.learning.learner import BENIGN
 from scenarios.conditions.links import Partition, Rule
 from scenarios.data.shards import Shards
 from scenarios.measures.judgement import BAD_IS_HIGH, SHARES, Judgement
@@ -138,11 +139,15 @@ def spreads(judged: Sequence[Judgement], families: Sequence[str]) -> dict[str, S
         )
         for name in SHARES
     }
-    by_family = np.array([each.families for each in judged]).reshape(len(judged), len(families))
-    for number, family in enumerate(families):
-        own = spread(by_family[:, number])
-        if own.n:
-            found[f"detection:{family}"] = own
+    for name, shares in (
+        ("detection", [each.families for each in judged]),
+        ("named", [each.named for each in judged]),
+    ):
+        by_family = np.array(shares).reshape(len(judged), len(families))
+        for number, family in enumerate(families):
+            own = spread(by_family[:, number])
+            if own.n and number != BENIGN:
+                found[f"{name}:{family}"] = own
     return found
 
 

@@ -23,8 +23,8 @@ STATISTICS = ("mean", "tenth", "worst")
 SPREADS = (*SHARES, "bytes_per_peer")
 """Names of measures of single peers."""
 
-BY_FAMILY = "detection"
-"""The one that there is for each family, too."""
+BY_FAMILY = ("detection", "named")
+"""Those that there are for each family; the second for nothing else."""
 
 SCALARS: dict[str, Callable[[Sample], float]] = {
     "up": lambda sample: sample.up,
@@ -51,7 +51,7 @@ LOW_IS_GOOD = (
 )
 """Measures that reach a target from above."""
 
-NAMES = (*SPREADS, *SCALARS)
+NAMES = (*SPREADS, *SCALARS, "named")
 
 _FORM = re.compile(
     r"(?P<name>[a-z0-9_]+(?:\.(?!(?:mean|tenth|worst)\b)[a-z]+)?)"
@@ -125,8 +125,10 @@ def parse(text: str) -> Metric:
         raise ConfigError(
             f"{name!r} is no metric{guess(name, NAMES)}; metrics are {', '.join(NAMES)}"
         )
-    if family and name != BY_FAMILY:
-        raise ConfigError(f"{name} is not measured by family; {BY_FAMILY}:{family} is")
+    if family and name not in BY_FAMILY:
+        raise ConfigError(f"{name} is not measured by family; {BY_FAMILY[0]}:{family} is")
+    if name == "named" and not family:
+        raise ConfigError("named is measured by family alone, such as named:scan; or use accuracy")
     if name in SCALARS:
         for given, what in (statistic, f".{statistic}"), (match["group"], f"of {match['group']}"):
             if given:

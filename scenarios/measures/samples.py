@@ -44,8 +44,8 @@ class Sample:
         calibrated: how many of these had enough rows for the false-alarm budget; the others
             raise no alarm.
         metrics: name of each measure of single peers to its spread: the fields of `Judgement`
-            over the judged, `detection:FAMILY` for every family that a judged peer has test rows
-            of, and `bytes_per_peer` (sent since the start) over all nodes.
+            over the judged, `detection:FAMILY` and `named:FAMILY` for every family that a judged
+            peer has test rows of, and `bytes_per_peer` (sent since the start) over all nodes.
         groups: the same for each named group that has judged peers.
         consensus: root of the mean squared distance of the peers' vectors from their mean (the
             consensus distance of Kong et al. 2021, equation 4), over all that are up.

@@ -138,23 +138,34 @@ def curves(samples: Sequence[Sample], story: Story, budget: float) -> tuple[list
 
 def families(samples: Sequence[Sample], story: Story) -> tuple[Plot | None, list[str]]:
     """Detection of each family, in panels of their own."""
+    if not any(sample.calibrated for sample in thinned(samples)):
+        return None, ["Detection by family: no judged peer ever had a threshold."]
+    return _by_family(samples, story, "families", "detection", "Detection")
+
+
+def naming(samples: Sequence[Sample], story: Story) -> tuple[Plot | None, list[str]]:
+    """Rows of each family that are given its name, in panels of their own."""
+    return _by_family(samples, story, "named", "named", "Naming")
+
+
+def _by_family(
+    samples: Sequence[Sample], story: Story, plot: str, measure: str, title: str
+) -> tuple[Plot | None, list[str]]:
     samples = thinned(samples)
     keys = dict.fromkeys(
-        key for sample in samples for key in sample.metrics if key.startswith("detection:")
+        key for sample in samples for key in sample.metrics if key.startswith(f"{measure}:")
     )
     names = [key for key in keys if _known(samples, key)]
-    if not any(sample.calibrated for sample in samples):
-        return None, ["Detection by family: no judged peer ever had a threshold."]
     if len(names) < 2:
         why = "of one family only" if names else "of no family"
-        return None, [f"Detection by family: judged peers have test rows {why}."]
+        return None, [f"{title} by family: judged peers have test rows {why}."]
     left_out = names[FAMILIES_MAX:]
-    caption = f"Detection of each family of attacks. {_reading(samples)}"
+    caption = f"{title} of each family of attacks. {_reading(samples)}"
     if left_out:
         caption += f" Left out: {', '.join(key.partition(':')[2] for key in left_out)}."
-    alt = f"Detection over simulated time for {len(names)} families of attacks, a panel each"
+    alt = f"{title} over simulated time for {len(names)} families of attacks, a panel each"
     build = partial(_families, samples, story, names[:FAMILIES_MAX])
-    return Plot("families", "Detection by family", alt, caption, build), []
+    return Plot(plot, f"{title} by family", alt, caption, build), []
 
 
 def consensus(samples: Sequence[Sample], story: Story) -> tuple[Plot | None, list[str]]:

@@ -156,6 +156,7 @@ def _models(run: Run, missing: list[str]) -> tuple[Piece, ...]:
     pieces += plots
     missing += why
     pieces += _kept(curves.families(samples, run.story), missing)
+    pieces += _kept(curves.naming(samples, run.story), missing)
     pieces += _kept(nodes.peers(run.result.judged, run.groups), missing)
     pieces.append("<h3>At the end</h3>")
     final = boxed(words.final(last))

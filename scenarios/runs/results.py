@@ -29,11 +29,14 @@ RESULT_BYTES_MAX = 256 * 2**20
 DETAILS_BYTES_MAX = 2 * 2**30
 """200 judged peers at 1,000 samples take 60 MB."""
 
+BY_FAMILY = ("families", "named")
+"""Fields of a judgement that have a share for each family; in files, by its name."""
+
 DETAILS = ("judged", "mesh")
 """Fields of a result that stand in files of their own."""
 
 
-FORMAT = 2
+FORMAT = 3
 """Of a folder of results; grows with every change that an older reader would misread."""
 
 
@@ -181,8 +184,9 @@ def save(result: Result, folder: Path) -> Path:
     with whole_file(folder / PEERS) as stream:
         for row in result.judged:
             judgement = asdict(row.judgement)
-            shares = zip(result.families, row.judgement.families, strict=True)
-            judgement["families"] = {name: share for name, share in shares if not isnan(share)}
+            for key in BY_FAMILY:
+                shares = zip(result.families, judgement[key], strict=True)
+                judgement[key] = {name: share for name, share in shares if not isnan(share)}
             stream.write(one_line({"at_us": row.at_us, "peer": row.peer, **judgement}))
     with whole_file(folder / MESH) as stream:
         for snapshot in result.mesh:
@@ -234,16 +238,17 @@ _AGAIN = "it is damaged; run the scenario again"
 
 
 def _judged(line: Any, families: dict[str, int], place: str) -> JudgedPeer:
-    if not isinstance(line, dict) or not isinstance(line.get("families"), dict):
+    if not isinstance(line, dict) or not all(isinstance(line.get(key), dict) for key in BY_FAMILY):
         raise StateError(f"{place}: no judged peer; {_AGAIN}")
-    shares = [nan] * len(families)
-    for name, share in line["families"].items():
-        if name not in families or not isinstance(share, float):
-            raise StateError(f"{place}: family {name[:80]!r} is none of the result's; {_AGAIN}")
-        shares[families[name]] = share
     judgement = with_nan({key: line[key] for key in line if key not in {"at_us", "peer"}})
+    for key in BY_FAMILY:
+        judgement[key] = [nan] * len(families)
+        for name, share in line[key].items():
+            if name not in families or not isinstance(share, float):
+                raise StateError(f"{place}: family {name[:80]!r} is none of the result's; {_AGAIN}")
+            judgement[key][families[name]] = share
     row = {"at_us": line.get("at_us"), "peer": line.get("peer")}
-    return _converted({**row, "judgement": {**judgement, "families": shares}}, JudgedPeer, place)
+    return _converted({**row, "judgement": judgement}, JudgedPeer, place)
 
 
 _MOMENT = re.compile(rb'\{"at_us": (\d{1,18}),')

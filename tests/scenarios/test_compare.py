@@ -159,7 +159,7 @@ def test_folders_without_results_are_refused(found, names, said):
 
 
 def test_a_damaged_result_is_refused(found, tmp_path):
-    (tmp_path / "result.json").write_text('{"format": 2}')
+    (tmp_path / "result.json").write_text('{"format": 3}')
     with pytest.raises(StateError, match="result"):
         columns([str(found / "single"), str(tmp_path)])
 

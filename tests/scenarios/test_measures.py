@@ -108,6 +108,7 @@ def test_a_classifier_is_judged_by_its_log_odds_and_its_own_threshold():
     found = ClassifierJudge(shape, 0.1).judge(vector, shard)
     assert found.calibrated
     assert found.families == pytest.approx((np.nan, 1.0, 0.5), nan_ok=True)
+    assert found.named == pytest.approx((1.0, 1.0, 0.5))
     assert found.detection == pytest.approx(2 / 3)
     assert found.false_alarms == 0.0
     assert found.auc == pytest.approx(4 / 6)
@@ -129,7 +130,9 @@ def test_a_detector_with_too_few_benign_rows_has_no_threshold_and_is_judged_all_
 
 
 def judgement(accuracy: float, families: tuple[float, ...], false_alarms: float = 0.0) -> Judgement:
-    return Judgement(accuracy, 0.5, false_alarms, np.nan, np.nan, 0.5, 0.5, families, True)
+    return Judgement(
+        accuracy, 0.5, false_alarms, np.nan, np.nan, 0.5, 0.5, families, families[::-1], True
+    )
 
 
 def test_peers_become_spreads_without_those_who_have_no_value():
@@ -145,6 +148,8 @@ def test_peers_become_spreads_without_those_who_have_no_value():
     assert found["detection:scan"].n == 5
     assert found["detection:scan"].worst == pytest.approx(0.6)
     assert "detection:dos" not in found
+    assert set(found) >= {"detection:scan", "named:scan"}
+    assert not any(name.endswith(":benign") for name in found)
     assert found["detection_1"].n == 0
     assert np.isnan(found["detection_1"].mean)
 

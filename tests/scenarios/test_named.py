@@ -117,7 +117,8 @@ def test_writing_and_reading_a_name_agree(name, family, statistic, group, at_us)
     if name in SCALARS:
         metric = Metric(name, at_us=at_us)
     else:
-        metric = Metric(name, family if name == "detection" else "", statistic, group, at_us)
+        own = family if name in {"detection", "named"} else ""
+        metric = Metric(name, own, statistic, group, at_us)
     assert parse(str(metric)) == metric
 
 
@@ -128,6 +129,7 @@ def test_writing_and_reading_a_name_agree(name, family, statistic, group, at_us)
         ("up.mean", "whole mesh; leave out '.mean'"),
         ("parts of east", "leave out 'of east'"),
         ("accuracy:scan", "not measured by family; detection:scan is"),
+        ("named.worst", "such as named:scan; or use accuracy"),
         ("detection at soon", "write NAME"),
         ("detection at 3 weeks", "is not understood"),
         ("", "write NAME"),

@@ -145,7 +145,7 @@ def test_the_scenario_beside_a_page_repeats_the_run(folder, result):
 
 def test_figures_are_files_for_a_paper(folder, tmp_path):
     figures = sorted((folder / "figures").glob("*.svg"))
-    assert {"detection", "timeline", "mesh", "families", "bytes", "data"} <= {
+    assert {"detection", "timeline", "mesh", "families", "named", "bytes", "data"} <= {
         each.stem for each in figures
     }
     for path in figures:
