@@ -17,6 +17,8 @@ Names follow Zeek's `conn.log`. The same things elsewhere:
 from dataclasses import dataclass
 from enum import Enum
 
+from gossip.antigens import FAMILY_CHARS_MAX, is_family
+
 FAMILIES = (
     "benign",
     "scan",
@@ -27,7 +29,8 @@ FAMILIES = (
     "malware",
     "other",
 )
-"""What a label may say; the index is the class number of the detector's head (0 = benign).
+"""The standard families, which sensors give; the index is a row's label (0 = benign). Labels from
+elsewhere, and antigens, may name others (`gossip.antigens.is_family`).
 
 "scan" takes in host discovery and every other kind of reconnaissance; "other" is an attack that
 its source could not name more closely.
@@ -71,7 +74,8 @@ class Flow:
         community_id: Corelight's Community ID, version 1; empty where none can be computed.
         sensor: which log it came from.
         orientation_confidence: belief in [0, 1] that the originator really began.
-        family: a weak label, one of `FAMILIES`; None where nobody has said.
+        family: a weak label: "benign", one of `FAMILIES`, or another name that
+            `gossip.antigens.is_family` allows; None where nobody has said.
 
     Raises:
         ValueError: a value is out of range; the text begins with the field's name.
@@ -113,7 +117,7 @@ class Flow:
             and len(self.uid) <= TEXT_CHARS_MAX
             and len(self.community_id) <= TEXT_CHARS_MAX
             and len(self.sensor) <= TEXT_CHARS_MAX
-            and (self.family is None or self.family in FAMILIES)
+            and (self.family is None or self.family in FAMILIES or is_family(self.family))
         ):
             self._refuse()
 
@@ -146,4 +150,7 @@ class Flow:
             length = len(getattr(self, name))
             if not low <= length <= high:
                 raise ValueError(f"{name} has {length} characters, not {low} to {high}")
-        raise ValueError(f"family {str(self.family)[:40]!r} is none of {', '.join(FAMILIES)}")
+        raise ValueError(
+            f"family {str(self.family)[:40]!r} names no attack; write up to {FAMILY_CHARS_MAX} "
+            "small letters, digits, blanks and ._/+-, beginning with a letter or digit"
+        )

@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
+from gossip.antigens import is_family
 from gossip.errors import StateError
-from gossip.flows import FAMILIES, Flow
+from gossip.flows import Flow
 
 UNKNOWN = "unknown"
 """The family of a flow that is unlike the gateway's own traffic and like no known attack."""
@@ -42,7 +43,8 @@ class Anomaly:
     Args:
         flow: the flow.
         score: the detector's, above the threshold.
-        family: one of `gossip.flows.FAMILIES`, or UNKNOWN; "benign" counts as UNKNOWN.
+        family: a name that `gossip.antigens.is_family` allows, or UNKNOWN, as which any other
+            text counts, "benign" too.
         features: those that stood out most, worst first; five are kept.
     """
 
@@ -212,7 +214,7 @@ class Incidents:
 
 
 def _family(family: str) -> str:
-    return family if family in FAMILIES and family != FAMILIES[0] else UNKNOWN
+    return family if is_family(family) else UNKNOWN
 
 
 def _begin(anomaly: Anomaly) -> Incident:

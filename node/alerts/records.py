@@ -7,7 +7,8 @@ The line is written when an incident opens and tells what is known then; how it 
 |---|---|---|
 | 48484 | 1 | alerts were held back by the rate limit; one line for all of them |
 | 48484 | 100 | traffic unlike the gateway's own and like no known attack |
-| 48484 | 101… | a known family of attack, in the order of `gossip.flows.FAMILIES` |
+| 48484 | 101… | a standard family of attack, in the order of `gossip.flows.FAMILIES` |
+| 48484 | 199 | an attack by another name, which stands in the signature and in `hedgerow.family` |
 """
 
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from node.times import eve_time
 GID = 48_484
 SUPPRESSED_SID = 1
 FAMILY_SID = 100
+NAMED_SID = 199
 REV = 1
 
 # Suricata's own names for classes of attack, so that dashboards sort ours beside them.
@@ -57,14 +59,17 @@ class Verdict:
 
 def alert_line(incident: Incident, verdict: Verdict, gateway: str) -> dict[str, Any]:
     """The EVE record of an incident."""
-    known = incident.family in FAMILIES
+    known = incident.family != UNKNOWN
     signature = (
         f"HEDGEROW {incident.family} suspected"
         if known
         else "HEDGEROW traffic unlike this gateway's own"
     )
-    sid = FAMILY_SID + (FAMILIES.index(incident.family) if known else 0)
-    alert = _alert(sid, signature, _CATEGORIES[incident.family], 1 if known else 2)
+    sid = FAMILY_SID if incident.family == UNKNOWN else NAMED_SID
+    if incident.family in FAMILIES:
+        sid = FAMILY_SID + FAMILIES.index(incident.family)
+    category = _CATEGORIES.get(incident.family, _CATEGORIES["other"])
+    alert = _alert(sid, signature, category, 1 if known else 2)
     return {
         "timestamp": eve_time(incident.last_seen_ts_s),
         "flow_id": _flow_id(incident.top),

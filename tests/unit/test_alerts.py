@@ -93,11 +93,13 @@ def test_an_alert_line(tmp_path: Path) -> None:
 def test_every_family_has_an_id_and_a_category() -> None:
     lines = [
         alert_line(incident(anomaly(family=family)), VERDICT, "g")
-        for family in (*FAMILIES[1:], UNKNOWN)
+        for family in (*FAMILIES[1:], UNKNOWN, "smurf", "dos\x1b[2J")
     ]
-    assert [line["alert"]["signature_id"] for line in lines] == [*range(101, 108), 100]
+    assert [line["alert"]["signature_id"] for line in lines] == [*range(101, 108), 100, 199, 100]
     assert all(line["alert"]["category"] for line in lines)
-    assert [line["alert"]["severity"] for line in lines] == [1] * 7 + [2]
+    assert [line["alert"]["severity"] for line in lines] == [1] * 7 + [2, 1, 2]
+    assert lines[-2]["alert"]["signature"] == "HEDGEROW smurf suspected"
+    assert lines[-1]["hedgerow"]["family"] == UNKNOWN, "a terminal must not obey a name"
 
 
 @given(

@@ -60,13 +60,19 @@ def test_a_flow_never_changes():
         ("uid", "x" * 65),
         ("community_id", "x" * 65),
         ("sensor", "x" * 65),
-        ("family", "weather"),
+        ("family", "Weather"),
+        ("family", "dos\x1b[2J"),
+        ("family", "x" * 49),
         ("family", ""),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(name, value):
     with pytest.raises(ValueError, match=f"^{name} "):
         replace(FLOW, **{name: value})
+
+
+def test_a_label_may_name_any_attack():
+    assert all(replace(FLOW, family=name).family == name for name in (*FAMILIES, "smurf", "x" * 48))
 
 
 def test_the_extremes_are_allowed():

@@ -71,7 +71,7 @@ def test_sources_and_families_are_apart() -> None:
             anomaly(source="b"),
             anomaly(source="a", family="dos"),
             anomaly(source="a", family="benign"),
-            anomaly(source="a", family="no such family"),
+            anomaly(source="a", family="no such Family"),
         ]
     ).opened
     assert [(incident.source, incident.family) for incident in opened] == [
