@@ -1,0 +1,131 @@
+"""What a gateway tells of its own evidence: when, under which number, and what takes it back."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gossip.antigens import Antigen, check, is_live, signed, verified
+from gossip.learning.mixture import ROWS_MIN, Mixture
+from node.antigens.presenting import ORIGINS_ENOUGH, Evidence, Presenter, described
+from node.config.settings import AntigenSettings
+from node.p2p.identity import Identity, new_identity
+from node.p2p.seal import Ed25519Seal
+
+ME = Identity(bytes(range(32)))
+SCHEMA = b"schema"
+NOW_S = 1_800_000_000.0
+DAY_S = 86_400
+SHARES = AntigenSettings(share=True)
+
+
+def rows(count, seed=0):
+    return np.random.default_rng(seed).normal(3.0, 1.0, (count, 26)).astype(np.float32)
+
+
+def presenter(settings=SHARES):
+    return Presenter(settings, ME.peer, SCHEMA, Ed25519Seal(ME), b"secret")
+
+
+def by_another(family="scan", count=40, created_s=int(NOW_S)):
+    identity = new_identity()
+    packed = Mixture.fit(rows(count), np.random.default_rng(1)).pack()
+    made = Antigen(identity.peer, family, 1, count, created_s, created_s + DAY_S, packed)
+    return signed(made, SCHEMA, Ed25519Seal(identity))
+
+
+def test_nothing_is_presented_unless_the_operator_shares() -> None:
+    evidence = [Evidence("scan", rows(200))]
+    assert presenter(AntigenSettings()).due(evidence, (), NOW_S) == ()
+    (due,) = presenter().due(evidence, (), NOW_S)
+    assert due.evidence.family == "scan"
+
+
+def test_an_antigen_is_signed_and_within_every_bound() -> None:
+    one = presenter()
+    (due,) = one.due([Evidence("smurf", rows(57))], (), NOW_S)
+    made = one.make(due)
+    check(made)
+    assert verified(made, SCHEMA, Ed25519Seal(new_identity()))
+    assert (made.origin, made.family, made.evidence) == (ME.peer, "smurf", 57)
+    assert made.expires_s - made.created_s == 7 * DAY_S
+    assert is_live(made, NOW_S)
+    assert not is_live(made, NOW_S + 7 * DAY_S)
+    assert Mixture.unpack(made.description, 26).pack() == made.description
+    again = one.make(due)
+    assert again == made, "what is shown beforehand is what is sent"
+
+
+@pytest.mark.parametrize("least", [10, 25])
+def test_fewer_rows_than_the_least_are_kept_to_oneself(least: int) -> None:
+    one = presenter(replace(SHARES, evidence_min=least))
+    assert one.due([Evidence("scan", rows(least - 1))], (), NOW_S) == ()
+    assert one.due([Evidence("scan", rows(least))], (), NOW_S)
+    assert one.due([Evidence("benign", rows(500))], (), NOW_S) == (), "benign traffic is no attack"
+
+
+def test_no_number_in_it_is_a_single_rows() -> None:
+    own = rows(10, seed=3)
+    sent = described(Evidence("scan", own), b"secret")
+    assert (sent.shares * 10 >= ROWS_MIN - 0.01).all()
+    for row in own:
+        assert not np.isclose(sent.means, row, atol=1e-3).all(axis=1).any()
+
+
+def test_again_when_there_is_twice_the_evidence_or_half_the_life_is_over() -> None:
+    one = presenter()
+    first = one.make(one.due([Evidence("scan", rows(40))], (), NOW_S)[0])
+    held = (first,)
+    assert one.due([Evidence("scan", rows(79))], held, NOW_S + DAY_S) == ()
+    (more,) = one.due([Evidence("scan", rows(80))], held, NOW_S + DAY_S)
+    assert more.serial > first.serial
+    (late,) = one.due([Evidence("scan", rows(30))], held, NOW_S + 4.6 * DAY_S)
+    assert late.serial > more.serial
+    assert one.due([Evidence("scan", rows(9))], held, NOW_S + 4.6 * DAY_S) == ()
+
+
+def test_what_enough_others_describe_needs_no_fifth() -> None:
+    one = presenter()
+    evidence = [Evidence("scan", rows(40))]
+    others = tuple(by_another() for _ in range(ORIGINS_ENOUGH))
+    assert one.due(evidence, others, NOW_S) == ()
+    assert presenter().due(evidence, others[1:], NOW_S)
+    assert one.due(evidence, others, NOW_S + DAY_S), "they have expired"
+    assert one.due([Evidence("dos", rows(40))], others, NOW_S)
+
+
+def test_what_the_peer_has_no_room_for_is_not_made_again_and_again() -> None:
+    one = presenter()
+    assert one.due([Evidence("scan", rows(40))], (), NOW_S)
+    assert one.due([Evidence("scan", rows(41))], (), NOW_S + 10) == ()
+    assert one.due([Evidence("scan", rows(80))], (), NOW_S + 20)
+    assert one.due([Evidence("scan", rows(80))], (), NOW_S + 4 * DAY_S)
+
+
+def test_numbers_grow_though_the_clock_goes_back_and_the_state_is_lost() -> None:
+    one = presenter()
+    evidence = [Evidence("scan", rows(40))]
+    first = one.due(evidence, (), NOW_S)[0].serial
+    assert one.due(evidence, (), NOW_S - 1e6)[0].serial == first + 1, "and its life is over"
+    assert presenter().due(evidence, (), NOW_S + 60)[0].serial > first
+    held = one.make(one.due(evidence, (), NOW_S + 500)[0])
+    assert presenter().due([Evidence("scan", rows(80))], (held,), NOW_S)[0].serial > held.serial
+
+
+def test_withdrawing_takes_back_what_is_held_of_ones_own_and_nothing_else() -> None:
+    one = presenter()
+    evidence = [Evidence("scan", rows(40)), Evidence("dos", rows(20))]
+    held = tuple(one.make(due) for due in one.due(evidence, (), NOW_S))
+    assert one.withdrawals(held, NOW_S) == (), "it still shares"
+    off = presenter(AntigenSettings())
+    taken_back = off.withdrawals((*held, by_another()), NOW_S + 5)
+    assert [(each.family, each.revokes) for each in taken_back] == [("dos", True), ("scan", True)]
+    newest = {each.family: each.serial for each in held}
+    for each in taken_back:
+        check(each)
+        assert verified(each, SCHEMA, Ed25519Seal(ME))
+        assert each.serial > newest[each.family]
+        assert is_live(each, held[0].expires_s), "it outlives what it takes back"
+    assert off.withdrawals(taken_back, NOW_S + 6) == ()
+    again = presenter().due(evidence, taken_back, NOW_S + 6)
+    assert [due.serial > taken_back[0].serial for due in again] == [True, True]
