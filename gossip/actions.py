@@ -32,7 +32,7 @@ class Train:
     """Train on local data, starting from `vector`, and answer with `Trained(cycle, …)`.
 
     `vector` is float32 `(dim,)`, a copy that the driver owns. At most one is outstanding.
-    `antigens` are those of other peers that are held and live, by origin and family; whether to
+    `antigens` are those of other peers that are held and live, by family and origin; whether to
     learn from one is the driver's to decide.
     """
 
@@ -61,6 +61,8 @@ class Topic(Enum):
     REFUSED = "refused"  # we refused a peer; detail says why
     REFUSED_BY = "refused-by"  # a peer refused us; detail is its reason
     REMOTE_FAULT = "remote-fault"  # a peer broke the protocol
+    PRESENTED = "presented"  # our own antigen, or that we take one back; detail says which
+    ANTIGEN = "antigen"  # another's was taken, from this peer; detail says which, value = evidence
     SHED = "shed"  # a well-formed message over a bound was ignored
 
     __hash__ = object.__hash__  # members are single: as right as Enum's and four times as fast

@@ -70,6 +70,15 @@ class Antigen:
         return self.evidence == 0
 
     @property
+    def ends_s(self) -> int:
+        """When everybody forgets it, in seconds since 1970.
+
+        At its expiry; but if it revokes, when anything made before it has expired, for else an old
+        antigen could come again.
+        """
+        return self.created_s + LIFE_S_MAX if self.revokes else self.expires_s
+
+    @property
     def id(self) -> bytes:
         """8 bytes that name it: of everything in it but the signature, which could be made anew."""
         return blake2b(_packed(self, b""), digest_size=ID_BYTES).digest()
@@ -180,7 +189,7 @@ def verified(antigen: Antigen, schema: bytes, seal: Seal) -> bool:
 
 def is_live(antigen: Antigen, now_s: float) -> bool:
     """Whether it was made by now, but for differing clocks, and has not expired."""
-    return antigen.created_s <= now_s + SKEW_S_MAX and now_s < antigen.expires_s
+    return antigen.created_s <= now_s + SKEW_S_MAX and now_s < antigen.ends_s
 
 
 def _packed(antigen: Antigen, schema: bytes) -> bytes:

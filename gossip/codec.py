@@ -10,6 +10,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
+from gossip.antigens import ID_BYTES, from_fields, to_fields
 from gossip.config import Encoding
 from gossip.contacts import (
     ADDRESS_CHARS_MAX,
@@ -21,11 +22,25 @@ from gossip.contacts import (
 from gossip.errors import RemoteError
 from gossip.fingerprint import DIGEST_BYTES, PROTOCOL_VERSION
 from gossip.merge import Vector
-from gossip.messages import Entry, Fragment, Leave, Message, Model, Refuse, Shuffle, ShuffleReply
+from gossip.messages import (
+    Entry,
+    Fragment,
+    Give,
+    Have,
+    Leave,
+    Message,
+    Model,
+    Refuse,
+    Shuffle,
+    ShuffleReply,
+    Want,
+)
 
 FRAGMENTS_MAX = 256
 ENTRIES_MAX = 32
 REASON_CHARS_MAX = 400
+IDS_MAX = 64  # as many as a peer may hold (`PeerConfig.antigens_max`)
+GIVEN_MAX = 8  # antigens in one frame: 33 kB at most, half of what a frame may be beside a model
 FRAME_OVERHEAD_MAX = 64 * 1024
 FRAGMENT_OVERHEAD = 40  # msgpack headers, index, age, scale
 FIELDS_MAX = 16  # room for other protocol versions, whose first three fields stay as they are
@@ -33,7 +48,16 @@ COUNTER_MAX = 2**62
 SCALE_MIN = 1e-37  # about float32's smallest normal number; below it a division loses its meaning
 PARAMETER_MAX = 1e6  # no trained weight comes near; sums of many such stay finite
 
-_KINDS: dict[type, int] = {Model: 1, Shuffle: 2, ShuffleReply: 3, Leave: 4, Refuse: 5}
+_KINDS: dict[type, int] = {
+    Model: 1,
+    Shuffle: 2,
+    ShuffleReply: 3,
+    Leave: 4,
+    Refuse: 5,
+    Have: 6,
+    Want: 7,
+    Give: 8,
+}
 _REFUSAL = _KINDS[Refuse]
 _ENCODINGS = (Encoding.FLOAT32, Encoding.FLOAT16, Encoding.INT8)
 _DTYPES: dict[Encoding, np.dtype[Any]] = {
@@ -66,13 +90,14 @@ def encode(message: Message, digest: bytes) -> bytes:
     """The frame for `message` from a peer whose fingerprint has this digest."""
     head: list[object] = [PROTOCOL_VERSION, _KINDS[type(message)], digest]
     match message:
-        case Model(fragments, answer):
+        case Model(fragments, answer, holds):
             head += [
                 [
                     [f.index, f.age, _ENCODINGS.index(f.encoding), f.scale, f.data]
                     for f in fragments
                 ],
                 answer,
+                holds,
             ]
         case Shuffle(addresses, entries) | ShuffleReply(addresses, entries):
             head += [
@@ -81,6 +106,10 @@ def encode(message: Message, digest: bytes) -> bytes:
             ]
         case Refuse(reason):
             head.append(reason[:REASON_CHARS_MAX])
+        case Have(ids) | Want(ids):
+            head.append(ids)
+        case Give(antigens):
+            head.append([to_fields(antigen) for antigen in antigens])
     return bytes(msgpack.packb(head))
 
 
@@ -122,11 +151,11 @@ def decode(frame: bytes, digest: bytes, bytes_max: int = 2**24) -> Message:
 
 def _message(kind: int, fields: list[Any]) -> Message:
     match kind, fields:
-        case 1, [fragments, bool(answer)]:
+        case 1, [fragments, bool(answer), holds]:
             parts = tuple(map(_fragment, _array(fragments, 1, FRAGMENTS_MAX, "fragments")))
             if len(parts) > 1 and len({f.index for f in parts}) != len(parts):
                 raise RemoteError("a fragment is given twice")
-            return Model(parts, answer)
+            return Model(parts, answer, _ids(holds, 0))
         case 2, [addresses, entries]:
             return Shuffle(_addresses(addresses), _entries(entries))
         case 3, [addresses, entries]:
@@ -135,6 +164,8 @@ def _message(kind: int, fields: list[Any]) -> Message:
             return Leave()
         case 5, [reason]:
             return Refuse(_text(reason, REASON_CHARS_MAX, "reason"))
+        case ((6 | 7 | 8), [content]):
+            return _about_antigens(kind, content)
     raise RemoteError(f"message kind {kind} with {len(fields)} fields is unknown")
 
 
@@ -148,6 +179,20 @@ def _fragment(value: object) -> Fragment:
     if not isinstance(data, bytes):
         raise RemoteError("fragment data is not bytes")
     return Fragment(index, age, _ENCODINGS[encoding], scale, data)
+
+
+def _about_antigens(kind: int, content: object) -> Message:
+    if kind == _KINDS[Give]:
+        return Give(tuple(map(from_fields, _array(content, 1, GIVEN_MAX, "antigens"))))
+    return (Have if kind == _KINDS[Have] else Want)(_ids(content, 1))
+
+
+def _ids(value: object, low: int) -> bytes:
+    if not isinstance(value, bytes) or len(value) % ID_BYTES:
+        raise RemoteError(f"ids of antigens are not bytes in pieces of {ID_BYTES}")
+    if not low <= len(value) // ID_BYTES <= IDS_MAX:
+        raise RemoteError(f"{len(value) // ID_BYTES} ids of antigens, not {low} to {IDS_MAX}")
+    return value
 
 
 def _entries(value: object) -> tuple[Entry, ...]:

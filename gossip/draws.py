@@ -25,6 +25,7 @@ class Purpose(Enum):
 
     ENTRIES = "entries"
     FRAGMENTS = "fragments"
+    IMMUNITY = "immunity"
     INITIAL = "initial"
     JITTER = "jitter"
     JOIN = "join"

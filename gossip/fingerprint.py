@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import blake2b
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 DIGEST_BYTES = 8
 TEXT_CHARS_MAX = 380
 """A refusal, whose reason holds 400 characters, must be able to carry it."""
@@ -39,6 +39,14 @@ class Fingerprint:
     def digest(self) -> bytes:
         """8 bytes that every frame carries."""
         return blake2b(self.text.encode(), digest_size=DIGEST_BYTES).digest()
+
+    @property
+    def schema(self) -> bytes:
+        """8 bytes for what is signed.
+
+        Of the features alone: an antigen speaks of them, and fits every model that reads them.
+        """
+        return blake2b(self.features.encode(), digest_size=DIGEST_BYTES).digest()
 
     @property
     def text(self) -> str:

@@ -1,5 +1,6 @@
 """What peers say to each other. Bounds are checked by `gossip.codec` on the way in."""
 
+from gossip.antigens import Antigen
 from gossip.config import Encoding
 from gossip.contacts import Contact
 from gossip.records import record
@@ -26,10 +27,17 @@ class Fragment:
 
 @record
 class Model:
-    """Fragments of the sender's model. `answer` asks the receiver for its own in return."""
+    """Fragments of the sender's model.
+
+    Args:
+        fragments: at least one, none of them twice.
+        answer: asks the receiver for its own model in return.
+        holds: ids of the antigens that the sender holds, as in `Have`; empty if none.
+    """
 
     fragments: tuple[Fragment, ...]
     answer: bool = False
+    holds: bytes = b""
 
 
 @record
@@ -68,4 +76,25 @@ class Refuse:
     reason: str
 
 
-Message = Model | Shuffle | ShuffleReply | Leave | Refuse
+@record
+class Have:
+    """The sender holds these antigens now. `ids` are 8 bytes each, one after the other."""
+
+    ids: bytes
+
+
+@record
+class Want:
+    """Give me these antigens, which you said that you hold. `ids` as in `Have`."""
+
+    ids: bytes
+
+
+@record
+class Give:
+    """The antigens that were asked for, or some of them."""
+
+    antigens: tuple[Antigen, ...]
+
+
+Message = Model | Shuffle | ShuffleReply | Leave | Refuse | Have | Want | Give

@@ -92,15 +92,22 @@ class LocalModel:
         return sorted(choose(indices, count, seed, me, serial, Purpose.FRAGMENTS))
 
     def message(
-        self, seed: bytes, me: str, serial: int, indices: Iterable[int], *, answer: bool
+        self,
+        seed: bytes,
+        me: str,
+        serial: int,
+        indices: Iterable[int],
+        *,
+        answer: bool,
+        holds: bytes = b"",
     ) -> Model:
-        """These fragments for the wire."""
+        """These fragments for the wire, with the ids of the antigens held."""
         encoding = self._config.encoding
         rounds = encoding is Encoding.INT8
         rng = generator(seed, me, serial, Purpose.ROUNDING) if rounds else None
         sound, ages = self._sound, self._ages
         parts = [pack(self.own(i), i, ages[i], encoding, rng, sound=sound) for i in indices]
-        return Model(tuple(parts), answer)
+        return Model(tuple(parts), answer, holds)
 
     def read(self, fragments: tuple[Fragment, ...]) -> Values:
         """Decode what a peer sent.

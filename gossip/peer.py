@@ -4,28 +4,53 @@
            ├─ SHUFFLE timer ─ exchange view entries (gossip.membership)
            └─ CYCLE timer ─── ask for training, push the model (gossip.exchange)
     Received ─ decode ─ fingerprint ─ merge │ answer │ refuse │ report a fault
+    Present ─ hold the antigen, tell neighbours (gossip.immunity)
     Stop ──── say good-bye
 
 Invariant, whatever arrives in whatever order: the vector is finite and ages never decrease; the
 view is bounded and holds neither us nor anybody twice; each timer is armed at most once; the only
-answer to a bad frame is a report and a disconnection.
+answer to a bad frame is a report and a disconnection; of antigens, a bounded number is held, each
+signed by its origin, none that its origin is known to have revoked or renewed, our own always; and
+none is asked for that is held, nor twice in one cycle.
 """
 
 from collections.abc import Iterable
 from dataclasses import replace
 
 from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Topic, Train
+from gossip.antigens import Antigen, Seal
 from gossip.codec import MismatchError, decode, encode, frame_bytes_max
 from gossip.config import PeerConfig
 from gossip.contacts import Contact, PeerId
 from gossip.draws import Purpose, choose, fraction
 from gossip.errors import RemoteError
-from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
+from gossip.events import (
+    Event,
+    PeerLost,
+    Present,
+    Received,
+    Start,
+    Stop,
+    Timer,
+    TimerFired,
+    Trained,
+)
 from gossip.exchange import STRATEGIES
 from gossip.fingerprint import Fingerprint
+from gossip.immunity import Immunity
 from gossip.membership import Membership
 from gossip.merge import Ages, Vector
-from gossip.messages import Leave, Message, Model, Refuse, Shuffle, ShuffleReply
+from gossip.messages import (
+    Give,
+    Have,
+    Leave,
+    Message,
+    Model,
+    Refuse,
+    Shuffle,
+    ShuffleReply,
+    Want,
+)
 from gossip.model import LocalModel
 from gossip.neighbours import FixedNeighbours
 
@@ -50,12 +75,15 @@ class Peer:
         vector: initial model, float32 `(dim,)`, finite; copied.
         ages: int64 `(config.fragments,)`, None for a model that has absorbed nothing.
         cycle: cycles lived before, so that a restarted peer goes on counting.
+        seal: checks what others signed; None takes no part in antigens.
+        epoch_s: seconds since 1970 when the driver's clock showed 0.
     """
 
     __slots__ = (
-        "_armed", "_config", "_cycle", "_digest", "_fingerprint", "_fixed", "_frame_bytes_max",
-        "_joining", "_membership", "_model", "_out", "_pushes_from", "_refused", "_seed", "_serial",
-        "_state", "_strategy", "_training", "me",
+        "_armed", "_config", "_cycle", "_digest", "_epoch_s", "_fingerprint", "_fixed",
+        "_frame_bytes_max", "_immunity", "_joining", "_membership", "_model", "_out",
+        "_pushes_from", "_refused", "_seal", "_seed", "_serial", "_state", "_strategy", "_training",
+        "me",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +95,8 @@ class Peer:
         vector: Vector,
         ages: Ages | None = None,
         cycle: int = 0,
+        seal: Seal | None = None,
+        epoch_s: float = 0.0,
     ) -> None:
         self.me = me
         self._config = config
@@ -88,6 +118,9 @@ class Peer:
         self._refused: dict[PeerId, int] = {}
         self._state = "new"
         self._out: list[Action] = []
+        self._seal = seal if config.antigens_max else None
+        self._epoch_s = epoch_s
+        self._immunity: Immunity | None = None  # made when the first antigen is heard of
 
     @property
     def vector(self) -> Vector:
@@ -118,6 +151,15 @@ class Peer:
         """Contacts to hand to `Start` in the next life."""
         return self._membership.remembered()
 
+    @property
+    def antigens(self) -> tuple[Antigen, ...]:
+        """All that are held, our own among them, by family and origin; without revocations.
+
+        They were live when the present cycle began, or have come since.
+        What four other origins say of a family, a fifth adds nothing to: nobody would hold it.
+        """
+        return () if self._immunity is None else self._immunity.antigens
+
     def handle(self, event: Event, now_us: int) -> list[Action]:
         """Take one event; give what the driver must do, in order.
 
@@ -135,20 +177,27 @@ class Peer:
         self._out = []
         match event:  # the most frequent first
             case Received():
-                self._on_frame(event.sender, event.frame)
+                self._on_frame(event.sender, event.frame, now_us)
             case TimerFired():
                 self._on_timer(event.timer, now_us)
             case Trained():
                 self._on_trained(event)
+            case _:
+                self._on_seldom(event, now_us)
+        if self._fixed is None and self._state == "running":
+            self._keep_joining(now_us)
+        return self._out
+
+    def _on_seldom(self, event: PeerLost | Present | Start | Stop, now_us: int) -> None:
+        match event:
             case PeerLost(peer, reason):
                 self._lose(peer, Topic.PEER_LOST, reason)
+            case Present(antigen):
+                self._on_present(antigen, now_us)
             case Start():
                 self._on_start(event, now_us)
             case Stop():
                 self._on_stop()
-        if self._fixed is None and self._state == "running":
-            self._keep_joining(now_us)
-        return self._out
 
     # Timers
 
@@ -172,7 +221,7 @@ class Peer:
         period = self._period(timer)
         self._arm(timer, max(due, now_us - period + 1), period)
         if timer is Timer.CYCLE:
-            self._begin_cycle()
+            self._begin_cycle(now_us)
         else:
             for late in self._membership.overdue():
                 self._lose(late, Topic.PEER_LOST, "did not answer a shuffle")
@@ -219,17 +268,21 @@ class Peer:
 
     # Cycles
 
-    def _begin_cycle(self) -> None:
+    def _begin_cycle(self, now_us: int) -> None:
         self._cycle += 1
         self._pushes_from.clear()
         if self._refused:
             self._refused = {p: until for p, until in self._refused.items() if until > self._cycle}
         if self._fixed is not None:
             self._fixed.begin_cycle(self._cycle)
+        antigens: tuple[Antigen, ...] = ()
+        if self._immunity is not None:
+            self._immunity.begin_cycle(self._cycle, self._now_s(now_us))
+            antigens = self._immunity.others
         self._push(self._strategy.on_cycle(self._coin(self._cycle, Purpose.TOKEN)))
         if self._training is None:
             self._training = self._cycle
-            self._out.append(Train(self._cycle, self._model.vector.copy()))
+            self._out.append(Train(self._cycle, self._model.vector.copy(), antigens))
 
     def _on_trained(self, event: Trained) -> None:
         if event.cycle != self._training:
@@ -270,14 +323,60 @@ class Peer:
         return fraction(self._seed, self.me.peer, serial, purpose) if self._strategy.flips else 0.0
 
     def _own_model(self, serial: int, indices: Iterable[int], *, answer: bool) -> Model:
-        return self._model.message(self._seed, self.me.peer, serial, indices, answer=answer)
+        holds = b"" if self._immunity is None else self._immunity.holds
+        me = self.me.peer
+        return self._model.message(self._seed, me, serial, indices, answer=answer, holds=holds)
+
+    # Antigens
+
+    def _on_present(self, antigen: Antigen, now_us: int) -> None:
+        if self._seal is None:
+            self._report(Topic.SHED, detail="an antigen of our own, for we take no part in them")
+            return
+        immunity = self._immune()
+        if why := immunity.present(antigen, self._seal, self._now_s(now_us)):
+            self._report(Topic.SHED, detail=f"{why}: our own of {antigen.family}")
+            return
+        self._report(Topic.PRESENTED, detail=_told(antigen), value=float(antigen.evidence))
+        self._tell((antigen,), but=self.me.peer)
+
+    def _on_antigens(self, sender: PeerId, message: Have | Want | Give, now_us: int) -> None:
+        if self._seal is None:
+            return
+        heard = self._immune().hear(sender, message, self._seal, self._now_s(now_us))
+        for answer in heard.answers:
+            self._send(Contact(sender), answer)
+        if heard.shed:
+            self._report(Topic.SHED, sender, heard.shed)
+        for antigen in heard.new:
+            self._report(Topic.ANTIGEN, sender, _told(antigen), float(antigen.evidence))
+        self._tell(heard.new, but=sender)
+
+    def _tell(self, antigens: tuple[Antigen, ...], but: PeerId) -> None:
+        """Name what is new to some neighbours, other than the one that it came from."""
+        if not antigens:
+            return
+        fanout = self._config.antigen_fanout
+        message = Have(b"".join(antigen.id for antigen in antigens))
+        chosen = self._neighbours(fanout + 1, self._tick())
+        for to in [contact for contact in chosen if contact.peer != but][:fanout]:
+            self._send(to, message)
+
+    def _immune(self) -> Immunity:
+        if self._immunity is None:
+            limit, schema = self._config.antigens_max, self._fingerprint.schema
+            self._immunity = Immunity(self.me.peer, self._seed, limit, schema, self._cycle)
+        return self._immunity
+
+    def _now_s(self, now_us: int) -> float:
+        return self._epoch_s + now_us / 1e6
 
     # Frames
 
-    def _on_frame(self, sender: PeerId, frame: bytes) -> None:
+    def _on_frame(self, sender: PeerId, frame: bytes, now_us: int) -> None:
         try:
             message = decode(frame, self._digest, self._frame_bytes_max)
-            self._on_message(sender, message)
+            self._on_message(sender, message, now_us)
             if self._refused and not isinstance(message, Refuse):
                 self._refused.pop(sender, None)
         except MismatchError as error:
@@ -286,32 +385,36 @@ class Peer:
             self._report(Topic.REMOTE_FAULT, sender, str(error))
             self._out.append(Disconnect(sender, str(error)))
 
-    def _on_message(self, sender: PeerId, message: Message) -> None:
+    def _on_message(self, sender: PeerId, message: Message, now_us: int) -> None:
         match message:
             case Model():
-                self._on_model(sender, message)
+                self._on_model(sender, message, now_us)
             case Refuse(reason):
                 self._report(Topic.REFUSED_BY, sender, reason)
                 self._refuse(sender, "it refused us")
             case Leave():
                 self._lose(sender, Topic.PEER_LEFT, "said good-bye")
-            case Shuffle() | ShuffleReply() if self._fixed is not None:
-                self._report(Topic.SHED, sender, "a shuffle in a fixed topology")
-            case Shuffle():
-                knew = len(self._membership.view)
-                reply = self._membership.answer(sender, message)
-                if reply is None:
-                    self._report(Topic.SHED, sender, "more shuffles in one period than allowed")
-                else:
-                    self._send(Contact(sender), reply)
-                    self._greet(knew, sender)
-            case ShuffleReply():
-                knew = len(self._membership.view)
-                if not self._membership.absorb_reply(sender, message):
-                    self._report(Topic.SHED, sender, "a shuffle reply that nobody asked for")
-                self._greet(knew, sender)
+            case Shuffle() | ShuffleReply():
+                self._on_shuffle(sender, message)
+            case Have() | Want() | Give():
+                self._on_antigens(sender, message, now_us)
 
-    def _on_model(self, sender: PeerId, message: Model) -> None:
+    def _on_shuffle(self, sender: PeerId, message: Shuffle | ShuffleReply) -> None:
+        if self._fixed is not None:
+            self._report(Topic.SHED, sender, "a shuffle in a fixed topology")
+            return
+        knew = len(self._membership.view)
+        if isinstance(message, ShuffleReply):
+            if not self._membership.absorb_reply(sender, message):
+                self._report(Topic.SHED, sender, "a shuffle reply that nobody asked for")
+        elif (reply := self._membership.answer(sender, message)) is None:
+            self._report(Topic.SHED, sender, "more shuffles in one period than allowed")
+            return
+        else:
+            self._send(Contact(sender), reply)
+        self._greet(knew, sender)
+
+    def _on_model(self, sender: PeerId, message: Model, now_us: int) -> None:
         counted = self._pushes_from.get(sender, 0)
         crowded = counted == 0 and len(self._pushes_from) >= STRANGERS_MAX
         if crowded or counted >= self._config.pushes_per_sender_max:
@@ -326,6 +429,8 @@ class Peer:
         own = self._own_model(serial, values, answer=False) if answers else None
         coin = self._coin(serial, Purpose.REACTIVE)
         verdict = self._strategy.on_model(sender, values, coin, wants_answer=message.answer)
+        if message.holds:
+            self._on_antigens(sender, Have(message.holds), now_us)
         if verdict.shed:
             self._report(Topic.SHED, sender, verdict.shed)
             return
@@ -376,3 +481,7 @@ class Peer:
         self, topic: Topic, peer: PeerId | None = None, detail: str = "", value: float = 0.0
     ) -> None:
         self._out.append(Report(topic, peer, detail, value))
+
+
+def _told(antigen: Antigen) -> str:
+    return f"{antigen.family} by {antigen.origin}{' revoked' if antigen.revokes else ''}"

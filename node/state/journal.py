@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.actions import Action
+from gossip.antigens import Seal
 from gossip.config import PeerConfig
 from gossip.contacts import Contact
 from gossip.errors import ConfigError, StateError
@@ -27,7 +28,7 @@ from gossip.events import Event
 from gossip.fingerprint import Fingerprint
 from gossip.peer import Peer
 
-FORMAT = 1
+FORMAT = 2
 RECORD_BYTES_MAX = 64 * 2**20
 DIGEST_BYTES = 16
 _LENGTH_BYTES = 4
@@ -48,6 +49,8 @@ class Head:
         vector: its model at the start, float32 `(dim,)`.
         ages: of the fragments, int64 `(fragments,)`; None for a peer that never learned.
         cycle: its cycle at the start.
+        sealed: whether it took part in antigens; the seal itself, which holds a key, is not here.
+        epoch_s: seconds since 1970 when its driver's clock showed 0.
         format: of the journal.
     """
 
@@ -58,10 +61,22 @@ class Head:
     vector: NDArray[np.float32]
     ages: NDArray[np.int64] | None = None
     cycle: int = 0
+    sealed: bool = False
+    epoch_s: float = 0.0
     format: int = FORMAT
 
-    def peer(self) -> Peer:
-        """A fresh one."""
+    def peer(self, seal: Seal | None = None) -> Peer:
+        """A fresh one.
+
+        Args:
+            seal: checks signatures as the peer's own did; any node's does. Needed where it was
+                sealed, and used nowhere else. The peer itself never signs.
+
+        Raises:
+            ValueError: there is none where one is needed.
+        """
+        if self.sealed and seal is None:
+            raise ValueError("a peer that took part in antigens needs a seal")
         return Peer(
             self.config,
             self.me,
@@ -70,6 +85,8 @@ class Head:
             self.vector,
             self.ages,
             self.cycle,
+            seal if self.sealed else None,
+            self.epoch_s,
         )
 
 
@@ -172,17 +189,21 @@ class Replay:
         return self.records > 0 and self.differing is None
 
 
-def replay(path: Path) -> Replay:
+def replay(path: Path, seal: Seal | None = None) -> Replay:
     """Tell a fresh peer all that the journal's was told, and compare what they do.
 
     Stops at the first difference: from there on the peers have different pasts.
+
+    Args:
+        path: of the journal.
+        seal: see `Head.peer`.
 
     Raises:
         StateError: the file is unreadable, no journal, or damaged other than cut short; or it
             holds no event.
     """
     head, records = read(path)
-    peer = head.peer()
+    peer = head.peer(seal)
     number = -1
     for number, record in enumerate(records):
         if digest(peer.handle(record.event, record.now_us)) != record.actions_digest:

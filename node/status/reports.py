@@ -29,6 +29,8 @@ _WORDS = {
     Topic.REFUSED: "refused a peer",
     Topic.REFUSED_BY: "a peer refused us",
     Topic.REMOTE_FAULT: "a peer broke the protocol",
+    Topic.PRESENTED: "presented an antigen",
+    Topic.ANTIGEN: "took an antigen",
     Topic.SHED: "ignored a message",
 }
 

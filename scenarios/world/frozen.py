@@ -10,12 +10,14 @@ from itertools import islice
 from typing import Any
 
 from gossip.actions import Topic
+from gossip.antigens import Antigen
 from gossip.config import Encoding, Exchange, PeerConfig
 from gossip.contacts import Contact
 from gossip.errors import StateError
 from gossip.events import Timer
 from gossip.exchange import STRATEGIES, Arrived
 from gossip.fingerprint import Fingerprint
+from gossip.immunity import Held, Immunity
 from gossip.membership import Membership
 from gossip.merge import slices
 from gossip.messages import Entry
@@ -45,6 +47,8 @@ KINDS = Kinds(
         Kind(View, single=True),
         Kind(Samplers, single=True),
         Kind(FixedNeighbours, single=True),
+        Kind(Immunity, single=True),
+        Kind(Held),
         Kind(Job, single=True),
         Kind(Batch, single=True),
         Kind(Entry),
@@ -54,7 +58,7 @@ KINDS = Kinds(
         Kind(Tally),
         Kind(Standing),
     ),
-    values=(Contact, PeerConfig, Fingerprint, Change),
+    values=(Contact, PeerConfig, Fingerprint, Antigen, Change),
     enums=(Topic, Encoding, Exchange, Timer, Deed, State),
 )
 """Every class of which a World that runs may hold instances."""

@@ -10,9 +10,20 @@ from zlib import crc32
 
 import numpy as np
 
+from gossip.antigens import body
 from gossip.contacts import PeerId
 from gossip.errors import StateError
-from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
+from gossip.events import (
+    Event,
+    PeerLost,
+    Present,
+    Received,
+    Start,
+    Stop,
+    Timer,
+    TimerFired,
+    Trained,
+)
 
 _LINE = Struct("<qIBII")
 _TRAINED = Struct("<qqd")
@@ -25,6 +36,7 @@ _KINDS: dict[type, int] = {
     Trained: 3,
     PeerLost: 4,
     Stop: 5,
+    Present: 7,
 }
 CRASHED = 6  # no event: the driver fell silent
 DIGEST_BYTES = 16
@@ -123,6 +135,8 @@ def _content(event: Event) -> tuple[int, int]:
             known = (bootstrap, remembered, neighbours or ())
             peers = [[contact.peer for contact in each] for each in known]
             payload = repr([peers, turns]).encode()
+        case Present(antigen):
+            payload = body(antigen, b"") + antigen.signature
         case Stop():
             payload = b""
     return len(payload), crc32(payload)

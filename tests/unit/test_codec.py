@@ -28,6 +28,7 @@ from gossip.codec import (
 from gossip.config import Encoding, PeerConfig
 from gossip.contacts import ADDRESS_CHARS_MAX, ADDRESSES_MAX, PEER_ID_CHARS_MAX, Contact, PeerId
 from gossip.errors import RemoteError
+from gossip.fingerprint import PROTOCOL_VERSION
 from gossip.messages import Entry, Fragment, Leave, Message, Model, Refuse, Shuffle, ShuffleReply
 from gossip.model import LocalModel
 
@@ -156,7 +157,9 @@ def test_a_fragment_of_another_size_is_refused():
         unpack(Fragment(0, 0, Encoding.FLOAT32, 1.0, bytes(8)), 3)
 
 
-def frame(*fields: object, kind: int = 1, version: object = 1, digest: object = DIGEST) -> bytes:
+def frame(
+    *fields: object, kind: int = 1, version: object = PROTOCOL_VERSION, digest: object = DIGEST
+) -> bytes:
     return bytes(msgpack.packb([version, kind, digest, *fields]))
 
 
@@ -179,23 +182,27 @@ def fragment(**changes: object) -> list[object]:
         frame(kind=-1),
         frame(kind=9),
         frame(1, kind=4),
-        frame([], False),
-        frame([fragment()], 1),
-        frame([fragment(), fragment()], False),
-        frame([fragment(index=-1)], False),
-        frame([fragment(index=FRAGMENTS_MAX)], False),
-        frame([fragment(index=True)], False),
-        frame([fragment(age=-1)], False),
-        frame([fragment(age=COUNTER_MAX + 1)], False),
-        frame([fragment(age=0.5)], False),
-        frame([fragment(encoding=3)], False),
-        frame([fragment(scale=1)], False),
-        frame([fragment(scale=-1.0)], False),
-        frame([fragment(scale=float("nan"))], False),
-        frame([fragment(scale=float("inf"))], False),
-        frame([fragment(data="text")], False),
-        frame([fragment()[:4]], False),
-        frame([fragment(index=i % 256) for i in range(257)], False),
+        frame([], False, b""),
+        frame([fragment()], False),
+        frame([fragment()], False, "ids"),
+        frame([fragment()], False, bytes(7)),
+        frame([fragment()], False, bytes(8 * 65)),
+        frame([fragment()], 1, b""),
+        frame([fragment(), fragment()], False, b""),
+        frame([fragment(index=-1)], False, b""),
+        frame([fragment(index=FRAGMENTS_MAX)], False, b""),
+        frame([fragment(index=True)], False, b""),
+        frame([fragment(age=-1)], False, b""),
+        frame([fragment(age=COUNTER_MAX + 1)], False, b""),
+        frame([fragment(age=0.5)], False, b""),
+        frame([fragment(encoding=3)], False, b""),
+        frame([fragment(scale=1)], False, b""),
+        frame([fragment(scale=-1.0)], False, b""),
+        frame([fragment(scale=float("nan"))], False, b""),
+        frame([fragment(scale=float("inf"))], False, b""),
+        frame([fragment(data="text")], False, b""),
+        frame([fragment()[:4]], False, b""),
+        frame([fragment(index=i % 256) for i in range(257)], False, b""),
         frame([""], [], kind=2),
         frame(["ä"], [], kind=2),
         frame(["\x1b[2J"], [], kind=2),
@@ -236,7 +243,7 @@ def test_an_array_of_more_than_256_is_refused_at_its_header(header):
 
 
 def test_a_model_of_256_fragments_is_read():
-    model = decode(frame([fragment(index=i) for i in range(FRAGMENTS_MAX)], False), DIGEST)
+    model = decode(frame([fragment(index=i) for i in range(FRAGMENTS_MAX)], False, b""), DIGEST)
     assert isinstance(model, Model)
     assert len(model.fragments) == FRAGMENTS_MAX
 
@@ -250,8 +257,10 @@ def test_a_frame_longer_than_agreed_is_refused_unread():
     "foreign",
     [
         frame(kind=4, digest=b"another!"),
-        frame(kind=4, version=2),
-        frame(*range(9), kind=77, version=2),  # whatever another version puts after the header
+        frame(kind=4, version=PROTOCOL_VERSION + 1),
+        frame(
+            *range(9), kind=77, version=PROTOCOL_VERSION + 1
+        ),  # whatever another version puts after the header
     ],
 )
 def test_another_fingerprint_or_version_is_a_mismatch(foreign):
@@ -260,7 +269,7 @@ def test_another_fingerprint_or_version_is_a_mismatch(foreign):
 
 
 def test_a_refusal_is_read_whatever_its_fingerprint():
-    refusal = frame("why", kind=5, version=2, digest=b"another!")
+    refusal = frame("why", kind=5, version=PROTOCOL_VERSION + 1, digest=b"another!")
     assert decode(refusal, DIGEST) == Refuse("why")
 
 
@@ -396,7 +405,7 @@ def test_100_000_mutants_give_a_message_or_one_remote_error_in_bounded_memory():
         b"\xdc\x01\x00" + (b"\xdc\x01\x00" + b"\x90" * 256) * 255,
         b"\xdc\xff\xff" * 1000,
         b"\xdd\x00\x01\x00\x00" * 1000,
-        frame([fragment(data=bytes(200_000))], False),
+        frame([fragment(data=bytes(200_000))], False, b""),
     ],
 )
 def test_the_worst_frames_stay_in_bounded_memory(bomb):

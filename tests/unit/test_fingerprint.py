@@ -14,9 +14,15 @@ def test_every_part_counts():
     others = {
         Fingerprint("feature", "model").digest,
         Fingerprint("features", "models").digest,
-        Fingerprint("features", "model", 2).digest,
+        Fingerprint("features", "model", 99).digest,
     }
     assert len({base.digest, *others}) == 4
+
+
+def test_what_is_signed_depends_on_the_features_alone():
+    base = Fingerprint("features", "model")
+    assert base.schema == Fingerprint("features", "another", 99).schema
+    assert base.schema != Fingerprint("other features", "model").schema
 
 
 @pytest.mark.parametrize("bad", ["ä", "two\nlines", "\x1b[31m", "x" * TEXT_CHARS_MAX])

@@ -182,7 +182,7 @@ def test_any_damage_is_a_state_error_or_unseen(
         (lambda path: path.write_bytes(b"{}\n" * 99), "a record claims"),
         (lambda path: path.write_bytes(b"\0\0\0\x01\x80"), "record 0: damaged"),
         (lambda path: Journal(path, HEAD, 2**20).close(), "holds no event"),
-        (lambda path: Journal(path, replace(HEAD, format=2), 2**20).close(), "has format 2"),
+        (lambda path: Journal(path, replace(HEAD, format=3), 2**20).close(), "has format 3"),
     ],
 )
 def test_what_is_no_journal(tmp_path: Path, write: Callable[[Path], Any], expected: str) -> None:
