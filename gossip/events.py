@@ -30,12 +30,14 @@ class Start:
         neighbours: a fixed topology. When given, peer sampling is off and only these are used.
         turns: of a topology that changes with time: in cycle t, pushes go only to those neighbours
             that stand in `turns[t % len(turns)]`. Empty: to all of them in every cycle.
+        antigens: held in an earlier life, see `Peer.kept`; each is looked at as if it were new.
     """
 
     bootstrap: tuple[Contact, ...] = ()
     remembered: tuple[Contact, ...] = ()
     neighbours: tuple[Contact, ...] | None = None
     turns: tuple[tuple[PeerId, ...], ...] = ()
+    antigens: tuple[Antigen, ...] = ()
 
 
 @record

@@ -143,6 +143,18 @@ class Immunity:
             self._others = tuple(a for a in self.antigens if a.origin != self._me)
         return self._others
 
+    @property
+    def kept(self) -> tuple[Antigen, ...]:
+        """All that is held, revocations among it, by family and origin: for `restore`."""
+        return tuple(h.antigen for _, h in sorted(self._held.items()))
+
+    def restore(self, kept: Iterable[Antigen], seal: Seal, now_s: float) -> None:
+        """Hold again what an earlier life held, but for what has ended or does not verify."""
+        for antigen in kept:
+            held = self._candidate(antigen)
+            if not self._unfit(held, now_s) and verified(antigen, self._schema, seal):
+                self._store(held)
+
     def begin_cycle(self, cycle: int, now_s: float) -> None:
         """Forget what has expired; ask anew for what did not come."""
         self._cycle = cycle

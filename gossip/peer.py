@@ -160,6 +160,11 @@ class Peer:
         """
         return () if self._immunity is None else self._immunity.antigens
 
+    @property
+    def kept(self) -> tuple[Antigen, ...]:
+        """All that are held, revocations too, to hand to `Start` in the next life."""
+        return () if self._immunity is None else self._immunity.kept
+
     def handle(self, event: Event, now_us: int) -> list[Action]:
         """Take one event; give what the driver must do, in order.
 
@@ -206,6 +211,8 @@ class Peer:
         if event.neighbours is not None:
             others = {c.peer: c for c in event.neighbours if c.peer != self.me.peer}
             self._fixed = FixedNeighbours(tuple(others.values()), event.turns)
+        if event.antigens and self._seal is not None:
+            self._immune().restore(event.antigens, self._seal, self._now_s(now_us))
         self._arm(Timer.CYCLE, now_us, self._period(Timer.CYCLE))
         if self._fixed is None:
             self._membership.remember(event.bootstrap, event.remembered)
