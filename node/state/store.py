@@ -25,11 +25,12 @@ from gossip.errors import StateError
 from node.state import generations
 from node.state.generations import Generation, Snapshot
 
-__all__ = ["Snapshot", "Store"]
+__all__ = ["Snapshot", "Store", "look"]
 
 KEPT = 2
 DATABASE = "state.sqlite"
 LOCK = "lock"
+LOOKS_MAX = 5
 APPLICATION_ID = 0x4865_6467  # "Hedg", so that `file` and we can tell our database from others
 
 _CREATE = """
@@ -189,6 +190,34 @@ class Store:
                     )
             database = _connected(path)
         return database
+
+
+def look(folder: Path) -> Snapshot:
+    """The newest sound snapshot in a state folder, whether a node is using it or not.
+
+    Changes nothing there, takes no lock, and needs no database: a file's name says what it is.
+
+    Raises:
+        StateError: there is no such folder, or it holds no snapshot yet, or the disk refuses.
+    """
+    for _ in range(LOOKS_MAX):
+        try:
+            found = list(generations.listed(folder))
+        except OSError as error:
+            raise StateError(
+                f"{folder}: cannot be read ({error.strerror}); name the state folder of a node "
+                "with --state-dir or --config"
+            ) from error
+        for generation in found:
+            snapshot = generations.read(folder, generation)
+            if snapshot is not None:
+                return snapshot
+        if not found:
+            break  # else they went while we looked: a running node removes those it has outlived
+    raise StateError(
+        f"{folder}: no node has saved anything there yet; name another folder with --state-dir or "
+        "--config, or wait for a node's first training"
+    )
 
 
 def _prepare(folder: Path) -> None:

@@ -92,6 +92,44 @@ class DetectorStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class AntigenStatus:
+    """One antigen that is held.
+
+    Args:
+        id: 16 hexadecimal digits, by which it is approved.
+        family: the attack that it speaks of.
+        origin: the peer that made it.
+        evidence: rows that it was made of.
+        created_s: seconds since 1970; expires_s likewise.
+        state: "own"; "used", "vouched" (other origins say the same) or "approved" (by the
+            operator), which are learnt from; "known" (this gateway has rows of its own);
+            "quarantined"; "waiting" for the next training.
+        false_alarms: share of own benign flows that it would make alarm, estimated; None where
+            none was measured.
+        reason: why it is in this state.
+    """
+
+    id: str
+    family: str
+    origin: str
+    evidence: int
+    created_s: int
+    expires_s: int
+    state: str
+    false_alarms: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AntigensStatus:
+    """Antigens: whether the gateway takes part, whether it shares its own, and all it holds."""
+
+    use: bool = True
+    share: bool = False
+    held: tuple[AntigenStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AlertStatus:
     """One incident, open or closed, with its growth since its alert was written."""
 
@@ -141,6 +179,7 @@ class Status:
     mesh: MeshStatus = field(default_factory=MeshStatus)
     sensors: tuple[SensorStatus, ...] = ()
     detector: DetectorStatus = field(default_factory=DetectorStatus)
+    antigens: AntigensStatus = field(default_factory=AntigensStatus)
     alerts: AlertsStatus = field(default_factory=AlertsStatus)
     version: int = VERSION
 
