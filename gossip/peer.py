@@ -438,6 +438,8 @@ class Peer:
         verdict = self._strategy.on_model(sender, values, coin, wants_answer=message.answer)
         if message.holds:
             self._on_antigens(sender, Have(message.holds), now_us)
+        if self._immunity is not None and (lacks := self._immunity.beyond(message.holds)):
+            self._send(Contact(sender), Have(lacks))
         if verdict.shed:
             self._report(Topic.SHED, sender, verdict.shed)
             return

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Train
+from gossip.antigens import Seal
 from gossip.config import PeerConfig
 from gossip.contacts import Contact, PeerId
 from gossip.events import Event, PeerLost, Received, Start, Stop, TimerFired, Trained
@@ -44,18 +45,26 @@ def make_peer(
     fingerprint: Fingerprint = FINGERPRINT,
     ages: int = 0,
     cycle: int = 0,
+    seal: Seal | None = None,
 ) -> Peer:
     config = config or PeerConfig()
     vector = np.random.default_rng(index).normal(size=dim).astype(np.float32)
     held = np.full(config.fragments, ages, np.int64)
-    return Peer(config, contact(index), b"seed", fingerprint, vector, held, cycle)
+    return Peer(config, contact(index), b"seed", fingerprint, vector, held, cycle, seal)
 
 
 class Mesh:
     """Peers by index. `reachable(a, b)` decides each frame; a frame that fails is reported lost."""
 
-    def __init__(self, config: PeerConfig | None = None, *, trains: bool = True) -> None:
+    def __init__(
+        self,
+        config: PeerConfig | None = None,
+        *,
+        trains: bool = True,
+        seal: Seal | None = None,
+    ) -> None:
         self.config = config or PeerConfig()
+        self.seal = seal
         self.trains = trains
         self.now_us = 0
         self.peers: dict[PeerId, Peer] = {}
@@ -68,7 +77,7 @@ class Mesh:
         self._serial = itertools.count()
 
     def start(self, index: int, *, bootstrap: tuple[int, ...] = (), **kwargs: object) -> Peer:
-        peer = make_peer(index, self.config)
+        peer = make_peer(index, self.config, seal=self.seal)
         self.peers[peer.me.peer] = peer
         start = Start(bootstrap=tuple(contact(i) for i in bootstrap), **kwargs)  # type: ignore[arg-type]
         self._carry_out(peer.me.peer, peer.handle(start, self.now_us))
@@ -81,6 +90,10 @@ class Mesh:
         peer = self.peers[peer_id(index)]
         self._carry_out(peer.me.peer, peer.handle(Stop(), self.now_us))
         del self.peers[peer_id(index)]
+
+    def tell(self, index: int, event: Event) -> None:
+        peer = self.peers[peer_id(index)]
+        self._carry_out(peer.me.peer, peer.handle(event, self.now_us))
 
     def run_cycles(self, cycles: int) -> None:
         end = self.now_us + cycles * self.config.cycle_us
