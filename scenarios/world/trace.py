@@ -131,10 +131,10 @@ def _content(event: Event) -> tuple[int, int]:
                 return len(payload) + delta.nbytes, crc32(delta.data, crc32(payload))
         case PeerLost(peer, reason):
             payload = f"{peer} {reason}".encode()
-        case Start(bootstrap, remembered, neighbours, turns):
+        case Start(bootstrap, remembered, neighbours, turns, antigens):
             known = (bootstrap, remembered, neighbours or ())
             peers = [[contact.peer for contact in each] for each in known]
-            payload = repr([peers, turns]).encode()
+            payload = repr([peers, turns]).encode() + b"".join(each.id for each in antigens)
         case Present(antigen):
             payload = body(antigen, b"") + antigen.signature
         case Stop():
