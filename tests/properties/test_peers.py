@@ -12,6 +12,7 @@ from hypothesis.stateful import (
 )
 
 from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Topic, Train
+from gossip.antigens import Antigen
 from gossip.codec import encode, pack
 from gossip.config import Encoding, Exchange, PeerConfig
 from gossip.contacts import Contact, PeerId
@@ -21,6 +22,7 @@ from gossip.fingerprint import Fingerprint
 from gossip.membership import ASKERS_MAX, LOST_MAX, PENDING_MAX
 from gossip.messages import Entry, Leave, Model, Refuse, Shuffle, ShuffleReply
 from gossip.peer import STRANGERS_MAX, Peer
+from tests.unit.sealing import KeyedHash
 
 PEERS = 5
 DIM = 6
@@ -38,7 +40,7 @@ def contact(index: int) -> Contact:
 def plain(action: Action) -> tuple[object, ...]:
     """What can be compared: arrays as bytes, NaN as text."""
     if isinstance(action, Train):
-        return ("train", action.cycle, action.vector.tobytes())
+        return ("train", action.cycle, action.vector.tobytes(), action.antigens)
     return (repr(action),)
 
 
@@ -47,6 +49,7 @@ class Life:
 
     def __init__(self, index: int, config: PeerConfig, fingerprint: Fingerprint, cycle: int):
         self.index = index
+        self.fingerprint = fingerprint
         self._build = lambda: Peer(
             config,
             contact(index),
@@ -55,6 +58,7 @@ class Life:
             np.linspace(-1, index, DIM, dtype=np.float32),
             np.full(config.fragments, 3, np.int64),
             cycle,
+            KeyedHash(contact(index).peer),
         )
         self.config = config
         self.peer = self._build()
@@ -135,6 +139,9 @@ class Life:
 class Mesh(RuleBasedStateMachine):
     """Five peers, one of another fingerprint, and a network that does everything wrong."""
 
+    life: type[Life] = Life
+    antigens_max = 5
+
     @initialize(
         mode=st.sampled_from(Exchange),
         fixed=st.booleans(),
@@ -160,6 +167,7 @@ class Mesh(RuleBasedStateMachine):
             shuffle_size=2,
             samplers=samplers,
             probe_cycles=1,
+            antigens_max=self.antigens_max,
         )
         self.flight: list[tuple[PeerId, int, bytes]] = []
         self.lives: list[Life] = []
@@ -167,13 +175,20 @@ class Mesh(RuleBasedStateMachine):
         for index in range(PEERS):
             self.lives.append(self.born(index))
 
-    def born(self, index: int, remembered: tuple[Contact, ...] = (), cycle: int = 0) -> Life:
-        life = Life(index, self.config, THEIRS if index == PEERS - 1 else OURS, cycle)
+    def born(
+        self,
+        index: int,
+        remembered: tuple[Contact, ...] = (),
+        cycle: int = 0,
+        kept: tuple[Antigen, ...] = (),
+    ) -> Life:
+        life = self.life(index, self.config, THEIRS if index == PEERS - 1 else OURS, cycle)
         everybody = tuple(contact(i) for i in range(PEERS))
         start = Start(
             bootstrap=(contact(0), contact(1)),
             remembered=remembered,
             neighbours=everybody if self.fixed else None,
+            antigens=kept,
         )
         self.carry_out(life, life.handle(start, self.now_us))
         return life
@@ -277,7 +292,9 @@ class Mesh(RuleBasedStateMachine):
                 self.happen(index, Trained(life.training, None, 0, float("nan")))
             self.happen(index, Received(PeerId("p1"), b"late"))
         self.past.append(life)
-        self.lives[index] = self.born(index, life.peer.remembered, life.peer.cycle)
+        self.lives[index] = self.born(
+            index, life.peer.remembered, life.peer.cycle, life.peer.kept if polite else ()
+        )
 
     def teardown(self):
         for life in (*getattr(self, "past", []), *getattr(self, "lives", [])):
