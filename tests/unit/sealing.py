@@ -3,7 +3,7 @@
 from dataclasses import replace
 from hashlib import blake2b
 
-from gossip.antigens import LIFE_S_MAX, SIGNATURE_BYTES, Antigen, signed
+from gossip.antigens import DESCRIPTION_BYTES_MAX, SIGNATURE_BYTES, Antigen, signed
 from gossip.contacts import PeerId
 from tests.unit.meshes import FINGERPRINT
 
@@ -47,8 +47,5 @@ def forged(antigen: Antigen) -> Antigen:
 
 def largest() -> Antigen:
     """As long as one may be."""
-    antigen = an_antigen("p" * 64, "f" * 48, 2**62, expires_s=2**62)
-    return replace(antigen, evidence=2**62, description=bytes(3_800))
-
-
-__all__ = ["DAY_S", "LIFE_S_MAX", "KeyedHash", "an_antigen", "forged", "largest"]
+    antigen = an_antigen("p" * 64, "f" * 48, 2**62, created_s=2**62 - 1, expires_s=2**62)
+    return replace(antigen, evidence=2**62, description=bytes(DESCRIPTION_BYTES_MAX))

@@ -1,6 +1,7 @@
 """Frames: what goes in comes out, and whatever comes in, a message or one RemoteError comes out."""
 
 import contextlib
+import dataclasses
 import struct
 import tracemalloc
 from collections import Counter
@@ -12,10 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from gossip.antigens import (
+    ANTIGEN_BYTES_MAX,
+    DESCRIPTION_BYTES_MAX,
+    EVIDENCE_MIN,
+    LIFE_S_MAX,
+    Antigen,
+    to_fields,
+)
 from gossip.codec import (
     COUNTER_MAX,
     ENTRIES_MAX,
     FRAGMENTS_MAX,
+    GIVEN_MAX,
+    IDS_MAX,
     PARAMETER_MAX,
     REASON_CHARS_MAX,
     MismatchError,
@@ -29,8 +40,21 @@ from gossip.config import Encoding, PeerConfig
 from gossip.contacts import ADDRESS_CHARS_MAX, ADDRESSES_MAX, PEER_ID_CHARS_MAX, Contact, PeerId
 from gossip.errors import RemoteError
 from gossip.fingerprint import PROTOCOL_VERSION
-from gossip.messages import Entry, Fragment, Leave, Message, Model, Refuse, Shuffle, ShuffleReply
+from gossip.messages import (
+    Entry,
+    Fragment,
+    Give,
+    Have,
+    Leave,
+    Message,
+    Model,
+    Refuse,
+    Shuffle,
+    ShuffleReply,
+    Want,
+)
 from gossip.model import LocalModel
+from tests.unit.sealing import an_antigen, largest
 
 DIGEST = b"8 bytes!"
 PRINTABLE = st.characters(min_codepoint=32, max_codepoint=126)
@@ -63,12 +87,31 @@ FRAGMENTS = st.lists(
     max_size=8,
     unique_by=lambda f: f.index,
 ).map(tuple)
+ANTIGENS = st.builds(
+    an_antigen,
+    st.text(PRINTABLE, min_size=1, max_size=PEER_ID_CHARS_MAX),
+    st.sampled_from(["smurf", "a/b_c-d.e + f", "0" * 48]),
+    COUNTERS,
+    revokes=st.booleans(),
+    created_s=st.integers(1, LIFE_S_MAX),
+    expires_s=st.just(LIFE_S_MAX + 1),
+    description=st.binary(min_size=1, max_size=64),
+)
+
+
+def ids(low: int) -> st.SearchStrategy[bytes]:
+    return st.integers(low, IDS_MAX).map(lambda count: bytes(range(8)) * count)
+
+
 MESSAGES = st.one_of(
-    st.builds(Model, FRAGMENTS, st.booleans()),
+    st.builds(Model, FRAGMENTS, st.booleans(), ids(0)),
     st.builds(Shuffle, ADDRESSES, ENTRIES),
     st.builds(ShuffleReply, ADDRESSES, ENTRIES),
     st.just(Leave()),
     st.builds(Refuse, st.text(PRINTABLE, min_size=1, max_size=REASON_CHARS_MAX)),
+    st.builds(Have, ids(1)),
+    st.builds(Want, ids(1)),
+    st.builds(Give, st.lists(ANTIGENS, min_size=1, max_size=GIVEN_MAX).map(tuple)),
 )
 VECTORS = hnp.arrays(
     np.float32, st.integers(0, 40), elements=st.floats(-1e6, 1e6, width=32, allow_nan=False)
@@ -168,6 +211,11 @@ def fragment(**changes: object) -> list[object]:
     return list(base.values())
 
 
+def antigen_fields(**changes: object) -> list[object]:
+    names = (each.name for each in dataclasses.fields(Antigen))
+    return list((dict(zip(names, to_fields(an_antigen()), strict=True)) | changes).values())
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -215,7 +263,27 @@ def fragment(**changes: object) -> list[object]:
         frame([], [["p", []]], kind=3),
         frame("x" * (REASON_CHARS_MAX + 1), kind=5),
         frame("two\nlines", kind=5),
-        b"\x94\x01\x05\xc4\x08" + DIGEST + b"\xa2\xff\xfe",  # text that is not UTF-8
+        *(frame(bad, kind=kind) for kind in (6, 7) for bad in (b"", "8 bytes!", bytes(7))),
+        *(frame(bytes(8 * (IDS_MAX + 1)), kind=kind) for kind in (6, 7)),
+        frame(bytes(8), 1, kind=6),
+        frame([], kind=8),
+        frame([to_fields(an_antigen())] * (GIVEN_MAX + 1), kind=8),
+        frame([to_fields(an_antigen())[:7]], kind=8),
+        frame([None], kind=8),
+        *(
+            frame([antigen_fields(**{name: value})], kind=8)
+            for name, value in {
+                "origin": "x" * (PEER_ID_CHARS_MAX + 1),
+                "family": "benign",
+                "serial": -1,
+                "evidence": EVIDENCE_MIN - 1,
+                "created_s": 1.0,
+                "expires_s": 2**63,
+                "description": bytes(DESCRIPTION_BYTES_MAX + 1),
+                "signature": b"short",
+            }.items()
+        ),
+        b"\x94\x02\x05\xc4\x08" + DIGEST + b"\xa2\xff\xfe",  # text that is not UTF-8
         b"\xdd\xff\xff\xff\xff",
         b"\xdf\xff\xff\xff\xff",
         b"\xc6\xff\xff\xff\xff",
@@ -236,7 +304,7 @@ def test_an_array_of_more_than_256_is_refused_at_its_header(header):
     # The frame is long enough: every element is there, and one more than the format ever holds.
     for whole in (
         header + b"\xc0" * 257,
-        b"\x95\x01\x01\xc4\x08" + DIGEST + header + b"\xc0" * 258,
+        b"\x95\x02\x01\xc4\x08" + DIGEST + header + b"\xc0" * 258,
     ):
         with pytest.raises(RemoteError, match="not a msgpack frame"):
             decode(whole, DIGEST)
@@ -276,13 +344,17 @@ def test_a_refusal_is_read_whatever_its_fingerprint():
 def test_the_longest_honest_frames_fit():
     many = PeerConfig(fragments=256, fragments_per_push=256)
     model = LocalModel(many, np.ones(1_000, np.float32), np.full(256, 2**40))
-    message = model.message(b"", "p", 0, range(256), answer=True)
+    held = bytes(8 * IDS_MAX)
+    message = model.message(b"", "p", 0, range(256), answer=True, holds=held)
     assert len(encode(message, DIGEST)) <= frame_bytes_max(1_000)
     entry = Entry(
         Contact(PeerId("p" * PEER_ID_CHARS_MAX), ("a" * ADDRESS_CHARS_MAX,) * ADDRESSES_MAX), 2**62
     )
     shuffle = Shuffle(entry.contact.addresses, (entry,) * ENTRIES_MAX)
     assert len(encode(shuffle, DIGEST)) <= frame_bytes_max(1)
+    give = Give((largest(),) * GIVEN_MAX)
+    assert decode(encode(give, DIGEST), DIGEST, frame_bytes_max(1)) == give
+    assert len(encode(give, DIGEST)) <= GIVEN_MAX * ANTIGEN_BYTES_MAX
 
 
 # Fuzzing
@@ -325,11 +397,14 @@ def seeds() -> list[bytes]:
     frames = [
         encode(m, DIGEST)
         for m in (
-            model.message(b"", "p", 0, range(4), answer=True),
+            model.message(b"", "p", 0, range(4), answer=True, holds=bytes(range(24))),
             Shuffle(("/ip4/10.0.0.1/tcp/4001",), entries),
             ShuffleReply((), entries[:3]),
             Leave(),
             Refuse("it has protocol 1, features f, model m"),
+            Have(bytes(range(16))),
+            Want(bytes(range(8))),
+            Give((an_antigen(), an_antigen("x", "scan", 2, revokes=True))),
         )
     ]
     for encoding in (Encoding.FLOAT16, Encoding.INT8):
@@ -390,7 +465,8 @@ def test_100_000_mutants_give_a_message_or_one_remote_error_in_bounded_memory():
     assert sum(outcomes.values()) == MUTANTS
     # Mutants reach every branch: they pass as each kind of message and fail in each way.
     assert set(outcomes) == {
-        "Model", "Shuffle", "ShuffleReply", "Leave", "Refuse", "RemoteError", "MismatchError",
+        "Model", "Shuffle", "ShuffleReply", "Leave", "Refuse", "Have", "Want", "Give",
+        "RemoteError", "MismatchError",
     }  # fmt: skip
     assert outcomes["RemoteError"] > MUTANTS / 4
     # An empty list costs 56 bytes and a place of 8 for one byte on the wire; besides, an array of
