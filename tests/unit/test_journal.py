@@ -16,9 +16,20 @@ from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Topic, Tr
 from gossip.config import PeerConfig
 from gossip.contacts import Contact, PeerId
 from gossip.errors import StateError
-from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
+from gossip.events import (
+    Event,
+    PeerLost,
+    Present,
+    Received,
+    Start,
+    Stop,
+    Timer,
+    TimerFired,
+    Trained,
+)
 from gossip.fingerprint import Fingerprint
 from node.state.journal import Head, Journal, Replay, digest, read, replay
+from tests.unit.sealing import KeyedHash, an_antigen
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 PEERS = st.text(max_size=8).map(PeerId)
@@ -26,18 +37,20 @@ CONTACTS = st.builds(Contact, PEERS, st.lists(st.text(max_size=8), max_size=2).m
 FLOATS = st.floats(allow_nan=False) | st.just(float("nan"))
 VECTORS = hnp.arrays(np.float32, st.integers(0, 5), elements=st.floats(width=32))
 TUPLES = st.lists(CONTACTS, max_size=2).map(tuple)
+ANTIGENS = st.sampled_from([(), (an_antigen(),), (an_antigen(), an_antigen("x", "dos"))])
 EVENTS = st.one_of(
-    st.builds(Start, TUPLES, TUPLES, st.none() | TUPLES),
+    st.builds(Start, TUPLES, TUPLES, st.none() | TUPLES, antigens=ANTIGENS),
     st.builds(Received, PEERS, st.binary(max_size=20)),
     st.builds(TimerFired, st.sampled_from(Timer)),
     st.builds(Trained, INT64, st.none() | VECTORS, INT64, FLOATS),
     st.builds(PeerLost, PEERS, st.text(max_size=8)),
+    st.builds(Present, st.sampled_from([an_antigen(), an_antigen(serial=2, revokes=True)])),
     st.builds(Stop),
 )
 ACTIONS = st.one_of(
     st.builds(Send, CONTACTS, st.binary(max_size=20)),
     st.builds(SetTimer, st.sampled_from(Timer), INT64),
-    st.builds(Train, INT64, VECTORS),
+    st.builds(Train, INT64, VECTORS, ANTIGENS),
     st.builds(Disconnect, PEERS, st.text(max_size=8)),
     st.builds(Report, st.sampled_from(Topic), st.none() | PEERS, st.text(max_size=8), FLOATS),
 )
@@ -49,7 +62,10 @@ HEAD = Head(
     np.arange(6, dtype=np.float32),
     np.array([3, 4], np.int64),
     17,
+    sealed=True,
+    epoch_s=2.5e8,
 )
+SEAL = KeyedHash("whoever replays")
 
 
 def plain(value: Any) -> Any:
@@ -62,12 +78,30 @@ def plain(value: Any) -> Any:
 
 
 def run(path: Path, claimed: Head = HEAD) -> int:
-    """Drive a peer through a short life, journalled under a head; returns the number of events."""
+    """Drive a peer through a short life, journalled under a head; returns the number of events.
+
+    It presents an antigen, and takes one of another peer's.
+    """
     book = Journal(path, claimed, 2**20)
-    peer, other = HEAD.peer(), replace(HEAD, me=Contact(PeerId("other")), seed=b"other").peer()
-    due: list[tuple[int, Event]] = [(0, Start(neighbours=(Contact(PeerId("other")),)))]
+    peer = HEAD.peer(KeyedHash("me"))
+    other = replace(HEAD, me=Contact(PeerId("other")), seed=b"other").peer(KeyedHash("other"))
+    ours, theirs = (
+        an_antigen(
+            name,
+            created_s=250_000_000,
+            expires_s=250_000_003,
+            schema=HEAD.fingerprint.schema,
+        )
+        for name in ("me", "other")
+    )
+    due: list[tuple[int, Event]] = [
+        (0, Start(neighbours=(Contact(PeerId("other")),))),
+        (1, Present(ours)),
+    ]
     other.handle(Start(neighbours=(HEAD.me,)), 0)
-    count = 0
+    told = other.handle(Present(theirs), 0)
+    due += [(2, Received(PeerId("other"), a.frame)) for a in told if isinstance(a, Send)]
+    count, both = 0, False
     while due and count < 60:
         due.sort(key=lambda item: item[0])
         now_us, event = due.pop(0)
@@ -87,6 +121,9 @@ def run(path: Path, claimed: Head = HEAD) -> int:
                     for answer in answers
                     if isinstance(answer, Send)
                 ]
+        both = both or peer.antigens == (ours, theirs)
+    assert both
+    assert peer.antigens == ()  # both expired
     book.close()
     return count
 
@@ -94,14 +131,18 @@ def run(path: Path, claimed: Head = HEAD) -> int:
 def test_replay_of_a_real_peer_gives_identical_actions(tmp_path: Path) -> None:
     count = run(tmp_path / "j")
     assert count == 60
-    assert replay(tmp_path / "j") == Replay(60)
-    assert replay(tmp_path / "j").identical
+    assert replay(tmp_path / "j", SEAL) == Replay(60)
+    assert replay(tmp_path / "j", SEAL).identical
+    kinds = [type(record.event) for record in read(tmp_path / "j")[1]]
+    assert Present in kinds
+    with pytest.raises(ValueError, match="needs a seal"):
+        replay(tmp_path / "j")
     assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
 
 
 def test_replay_names_the_first_difference(tmp_path: Path) -> None:
     run(tmp_path / "j", replace(HEAD, seed=b"another"))
-    found = replay(tmp_path / "j")
+    found = replay(tmp_path / "j", SEAL)
     assert not found.identical
     assert found.differing is not None
     assert found.records == found.differing + 1
@@ -109,7 +150,7 @@ def test_replay_names_the_first_difference(tmp_path: Path) -> None:
 
 
 def test_the_head_round_trips(tmp_path: Path) -> None:
-    for number, head in enumerate([HEAD, replace(HEAD, ages=None)]):
+    for number, head in enumerate([HEAD, replace(HEAD, ages=None, sealed=False)]):
         Journal(tmp_path / str(number), head, 2**20).close()
         found, records = read(tmp_path / str(number))
         assert plain(found) == plain(head)
@@ -148,7 +189,7 @@ def test_any_cut_loses_the_last_record_only(tmp_path: Path) -> None:
         (tmp_path / "cut").write_bytes(data[:-lost])
         assert len(list(read(tmp_path / "cut")[1])) == count - 1
     (tmp_path / "cut").write_bytes(data + b"\0\0\0\x09abc")
-    assert replay(tmp_path / "cut") == Replay(count)
+    assert replay(tmp_path / "cut", SEAL) == Replay(count)
 
 
 @settings(max_examples=150, deadline=None)
@@ -188,7 +229,7 @@ def test_any_damage_is_a_state_error_or_unseen(
 def test_what_is_no_journal(tmp_path: Path, write: Callable[[Path], Any], expected: str) -> None:
     write(tmp_path / "j")
     with pytest.raises(StateError, match=expected):
-        replay(tmp_path / "j")
+        replay(tmp_path / "j", SEAL)
 
 
 def test_the_size_is_bounded(tmp_path: Path) -> None:
