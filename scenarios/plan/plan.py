@@ -12,6 +12,7 @@ from scenarios.conditions.latency import Delay
 from scenarios.conditions.links import Links, Rule
 from scenarios.data.appearing import Appearance
 from scenarios.plan import mesh as planned
+from scenarios.plan.antigens import Hostility, check_antigens, hostilities
 from scenarios.plan.churn import changes
 from scenarios.plan.data import appearances
 from scenarios.plan.expect import expectations
@@ -40,6 +41,7 @@ class Plan:
         rules: of the links, in order; partitions first.
         otherwise: delay where no rule decides.
         memory_bytes: per peer, what its device has for training rows; 0 is without a bound.
+        hostile: peers that mislead the others, ascending.
     """
 
     where: str
@@ -54,6 +56,7 @@ class Plan:
     rules: tuple[Rule, ...]
     otherwise: Delay
     memory_bytes: tuple[int, ...]
+    hostile: Mapping[int, Hostility]
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -121,6 +124,7 @@ def make_plan(scenario: Scenario, seed: int | None = None, where: str = "scenari
         turns=planned.turns(graph),
     )
     check_method(reader, physics.neighbours, physics.turns)
+    check_antigens(reader)
     return Plan(
         where=where,
         scenario=scenario,
@@ -134,4 +138,5 @@ def make_plan(scenario: Scenario, seed: int | None = None, where: str = "scenari
         rules=rules(reader),
         otherwise=reader.latency(scenario.links.latency, "links.latency"),
         memory_bytes=planned.memory_bytes(reader),
+        hostile=hostilities(reader),
     )

@@ -18,6 +18,13 @@ class Model(Enum):
     DETECTOR = "detector"
 
 
+class Head(Enum):
+    """What a classifier's last layer gives. A detector's is always coded."""
+
+    PLAIN = "plain"  # an output for each family
+    CODED = "coded"  # numbers that stand for any name: see `gossip.learning.codes`
+
+
 class Arithmetic(Enum):
     """What computes training."""
 
@@ -41,6 +48,7 @@ class Learning:
     """`[learning]`: the model, its training, and how models are exchanged."""
 
     model: Model = Model.CLASSIFIER
+    head: Head = Head.PLAIN
     arithmetic: Arithmetic = Arithmetic.NUMPY
     hidden: tuple[Annotated[int, Range(1, 4_096)], ...] = ()
     steps: Annotated[int, Range(1, 10_000)] = 7
@@ -48,6 +56,9 @@ class Learning:
     rate: Annotated[float, Range(1e-9, 99.0)] = 0.05
     momentum: Annotated[float, Range(0.0, 0.999)] = 0.0
     clip: Annotated[float, Range(1e-6, 1e6)] = 1.0
+    balance: bool = False
+    antigens: bool = False
+    rehearse: Annotated[Share, Range(0.01, 0.9)] = 0.33
     train_us: Annotated[Duration, Range(0, DAY_US)] = 500_000
     evaluate_us: Annotated[Duration, Range(0, FOREVER_US)] = 60_000_000
     evaluate_peers: Annotated[int, Range(0, 100_000)] = 200
@@ -64,3 +75,10 @@ class Learning:
     age_max: int = _PEER.age_max
     age_lead_max: int = _PEER.age_lead_max
     pushes_per_sender_max: int = _PEER.pushes_per_sender_max
+    antigens_max: int = _PEER.antigens_max
+    antigen_fanout: int = _PEER.antigen_fanout
+
+    @property
+    def coded(self) -> bool:
+        """Whether the head can give any name."""
+        return self.head is Head.CODED or self.model is Model.DETECTOR

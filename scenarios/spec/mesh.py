@@ -1,6 +1,7 @@
 """`[mesh]`."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Annotated
 
 from gossip.config import PeerConfig
@@ -23,6 +24,27 @@ class Device:
     up: Annotated[Share, Range(0.001, 1.0)] = 1.0
 
 
+class Harm(Enum):
+    """What a hostile peer tells of attacks."""
+
+    MIMIC = "mimic"  # benign traffic under an attack's name
+    FLOOD = "flood"  # one junk family after the other
+    BENIGN = "benign"  # a real attack under the name "benign"
+    FORGED = "forged"  # benign traffic in another peer's name
+    EXPIRED = "expired"  # what has long ended
+    REPLAY = "replay"  # what others said, with a later end
+
+
+@dataclass(frozen=True, slots=True)
+class Hostile:
+    """`[[mesh.hostile]]`: peers that mislead the others by antigens."""
+
+    peers: Annotated[Peers, Example('"10 %"')]
+    presents: Annotated[Harm, Example('"mimic"')]
+    family: Text = ""
+    at_us: Annotated[Duration, Range(0, FOREVER_US)] = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Mesh:
     """`[mesh]`: the nodes, their protocol and how long they are watched."""
@@ -36,6 +58,7 @@ class Mesh:
     bootstrap: Peers = "0"
     groups: dict[str, str] = field(default_factory=dict)
     device: Annotated[tuple[Device, ...], Range(0, TABLES_MAX)] = ()
+    hostile: Annotated[tuple[Hostile, ...], Range(0, TABLES_MAX)] = ()
     view_size: int = _PEER.view_size
     shuffle_size: int = _PEER.shuffle_size
     samplers: int = _PEER.samplers

@@ -27,6 +27,7 @@ from gossip.peer import Peer
 from gossip.samplers import Samplers
 from gossip.view import View
 from scenarios.conditions.churn import Change, Deed
+from scenarios.immunity.seals import HashSeal
 from scenarios.world.freezing import Freezer, Kind, Kinds, Known, Made, Thawer
 from scenarios.world.hosts import Host, Kept, State
 from scenarios.world.stacks import Stack
@@ -58,7 +59,7 @@ KINDS = Kinds(
         Kind(Tally),
         Kind(Standing),
     ),
-    values=(Contact, PeerConfig, Fingerprint, Antigen, Change),
+    values=(Contact, PeerConfig, Fingerprint, Antigen, HashSeal, Change),
     enums=(Topic, Encoding, Exchange, Timer, Deed, State),
 )
 """Every class of which a World that runs may hold instances."""

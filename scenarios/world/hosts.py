@@ -1,6 +1,6 @@
 """What the World assumes of simulated nodes, and what it keeps for each of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -8,9 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gossip.actions import Action
+from gossip.actions import Action, Send
+from gossip.antigens import Antigen
 from gossip.contacts import Contact
-from gossip.events import Event, Timer
+from gossip.events import Event, Present, Timer
 from scenarios.world.training import Job
 
 
@@ -41,8 +42,23 @@ class Machine(Protocol):
     def remembered(self) -> tuple[Contact, ...]:
         """The peers worth writing down for its next life."""
 
+    @property
+    def antigens(self) -> tuple[Antigen, ...]:
+        """What it holds of attacks, its own among it."""
+
+    @property
+    def kept(self) -> tuple[Antigen, ...]:
+        """The same with what has been revoked, for its next life."""
+
     def handle(self, event: Event, now_us: int) -> list[Action]:
         """Take one event and say what to do."""
+
+
+class Presents(Protocol):
+    """What peers have to say of attacks. Remembers nothing that a checkpoint would lack."""
+
+    def due(self, peer: int, machine: Machine, now_us: int) -> Iterable[Present | Send]:
+        """What a peer that begins a cycle is handed to present, or what goes out in its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +72,7 @@ class Kept:
         contacts: peers remembered.
         local: the part of the model that peers do not merge, float32; None if untrained or empty.
         momentum: of the whole model, float32 `(dim,)`; None stands for zeros.
+        antigens: held, see `gossip.peer.Peer.kept`.
     """
 
     vector: NDArray[np.float32]
@@ -64,6 +81,7 @@ class Kept:
     contacts: tuple[Contact, ...]
     local: NDArray[np.float32] | None = None
     momentum: NDArray[np.float32] | None = None
+    antigens: tuple[Antigen, ...] = ()
 
 
 Spawn = Callable[[int, int, Kept | None], Machine]

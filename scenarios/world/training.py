@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.antigens import Antigen
 from gossip.errors import LocalError
 from gossip.events import Trained
 from gossip.learning.learner import Batches, Learner
@@ -61,6 +62,19 @@ class Rows(Protocol):
         """
 
 
+class Rehearses(Protocol):
+    """Rows for peers that may draw from what others have told of attacks."""
+
+    def batches(
+        self,
+        peers: Sequence[int],
+        cycles: Sequence[int],
+        times_us: Sequence[int],
+        antigens: Sequence[Sequence[Antigen]],
+    ) -> Batches:
+        """As `Rows.batches`, given the antigens of others that each peer holds."""
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """One training asked for, and later its result.
@@ -74,6 +88,7 @@ class Job:
         local: the part that stays with the peer, float32 `(dim - shared,)`; None stands for the
             initial one. Replaced by the trained one.
         momentum: float32 `(dim,)`; None stands for zeros. Replaced by the new one.
+        antigens: of others, as `Train` has them; dropped with the vector.
         batch: the others that it is trained with, once that is settled.
         row: its place among them.
     """
@@ -84,6 +99,7 @@ class Job:
     vector: NDArray[np.float32] | None
     local: NDArray[np.float32] | None
     momentum: NDArray[np.float32] | None
+    antigens: tuple[Antigen, ...] = ()
     batch: "Batch | None" = None
     row: int = 0
 
@@ -112,6 +128,8 @@ class Postponed:
         stack_peers_max: at most this many in one call of the learner; None for what suits the
             length of its vectors.
         worker: train full stacks in a process beside this one. Results are the same.
+        rehearsing: where rows to train on come from instead of `rows`, if peers hold antigens.
+            Not with a worker, which gets no antigens.
     """
 
     def __init__(
@@ -123,7 +141,11 @@ class Postponed:
         postpone: bool = True,
         stack_peers_max: int | None = None,
         worker: bool = False,
+        rehearsing: Rehearses | None = None,
     ) -> None:
+        if worker and rehearsing is not None:
+            raise ValueError("a worker gets no antigens")
+        self._rehearsing = rehearsing
         self._learner = learner
         self.rows = rows
         self._initial = initial
@@ -278,8 +300,9 @@ class Postponed:
 
     def _train_here(self, batch: Batch) -> None:
         stack = self._form.new(len(batch.jobs))
+        antigens = [job.antigens for job in batch.jobs]
         self._fill(stack, batch.jobs)
-        self._train(stack)
+        self._train(stack, antigens)
         self._finish(batch, stack)
 
     def _feed(self) -> Worker:
@@ -335,11 +358,16 @@ class Postponed:
             if job.momentum is not None:
                 stack.momentum[row] = job.momentum
             job.vector = job.local = job.momentum = None
+            job.antigens = ()
 
-    def _train(self, stack: Stack) -> None:
+    def _train(self, stack: Stack, antigens: Sequence[Sequence[Antigen]] = ()) -> None:
         """Train in place; in this process or in the worker."""
         peers = stack.peers.tolist()
-        batches = self.rows.batches(peers, stack.cycles.tolist(), stack.times_us.tolist())
+        cycles, times_us = stack.cycles.tolist(), stack.times_us.tolist()
+        if self._rehearsing is None:
+            batches = self.rows.batches(peers, cycles, times_us)
+        else:
+            batches = self._rehearsing.batches(peers, cycles, times_us, antigens)
         momentum = stack.momentum if self._form.carries else np.zeros_like(stack.vectors)
         outcome = self._learner.train(stack.vectors, momentum, batches)
         shared = self._learner.shared

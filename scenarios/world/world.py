@@ -22,7 +22,7 @@ from scenarios.conditions.churn import Change, Deed
 from scenarios.conditions.links import Crossing, Delivered, Fate, Links
 from scenarios.world.agenda import Agenda, Entry
 from scenarios.world.connections import Connections
-from scenarios.world.hosts import Host, Kept, Machine, Physics, Spawn, State
+from scenarios.world.hosts import Host, Kept, Machine, Physics, Presents, Spawn, State
 from scenarios.world.trace import Trace
 from scenarios.world.training import Batch, Job, Postponed
 
@@ -107,6 +107,7 @@ class World:
         changes: starts, stops, crashes and returns; nodes start only by these.
         trace: takes the fingerprint; None for a fresh one.
         listen: told of every report, with the time and the reporting node's index.
+        presents: what peers have to say of attacks; None for nothing.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class World:
         changes: Sequence[Change],
         trace: Trace | None = None,
         listen: Callable[[int, int, Report], None] | None = None,
+        presents: Presents | None = None,
     ) -> None:
         self.now_us = 0
         self.hosts = [Host(index, Contact(name)) for index, name in enumerate(names)]
@@ -130,6 +132,7 @@ class World:
         self._links = links
         self._physics = physics
         self._listen = listen
+        self._presents = presents
         self._agenda = Agenda()
         self._sequence = 0
         self._connections: Connections | None = None
@@ -255,8 +258,10 @@ class World:
                 # Setting a timer anew replaces it: only the last one on the agenda counts.
                 timer, due_us = action.timer, max(action.at_us, self.now_us)
                 host.armed[timer] = self._push(due_us, _Due.TIMER, (host, timer))
-            case Train(cycle, vector):
-                host.job = Job(host.index, cycle, self.now_us, vector, host.local, host.momentum)
+            case Train(cycle, vector, antigens):
+                host.job = Job(
+                    host.index, cycle, self.now_us, vector, host.local, host.momentum, antigens
+                )
                 self._trainer.ask(host.job)
                 due_us = self.now_us + self._physics.train_us[host.index]
                 self._push(due_us, _Due.TRAINED, (host, host.job))
@@ -271,7 +276,18 @@ class World:
         del host.armed[timer]
         if timer is Timer.CYCLE:
             self.tally.cycles += 1
+            if self._presents is not None:
+                self._present(host, self._presents)
         self._deliver(host, _FIRED[timer])
+
+    def _present(self, host: Host, presents: Presents) -> None:
+        if host.machine is None:
+            return
+        for each in presents.due(host.index, host.machine, self.now_us):
+            if isinstance(each, Send):
+                self._send(host, each)
+            else:
+                self._deliver(host, each)
 
     def _complete(self, host: Host, job: Job) -> None:
         if host.job is not job:
@@ -416,6 +432,7 @@ class World:
         if kept is not None:
             host.local, host.momentum = kept.local, kept.momentum
         host.machine = self._spawn(host.index, host.life, kept)
+        antigens = kept.antigens if kept else ()
         neighbours = self._physics.neighbours
         if neighbours is not None:
             fixed = tuple(self.hosts[each].contact for each in neighbours[host.index])
@@ -423,18 +440,21 @@ class World:
                 tuple(self.hosts[each].contact.peer for each in table[host.index])
                 for table in self._physics.turns
             )
-            self._deliver(host, Start(neighbours=fixed, turns=turns))
+            self._deliver(host, Start(neighbours=fixed, turns=turns, antigens=antigens))
             return
         others = tuple(
             self.hosts[each].contact for each in self._physics.bootstrap if each != host.index
         )
-        self._deliver(host, Start(bootstrap=others, remembered=kept.contacts if kept else ()))
+        contacts = kept.contacts if kept else ()
+        self._deliver(host, Start(bootstrap=others, remembered=contacts, antigens=antigens))
 
     def _end(self, host: Host, state: State) -> None:
         machine = host.machine
         assert machine is not None  # noqa: S101 - the caller looked; tells the type checker
         vector, ages = machine.vector.copy(), machine.ages.copy()
-        kept = Kept(vector, ages, machine.cycle, machine.remembered, host.local, host.momentum)
+        kept = Kept(
+            vector, ages, machine.cycle, machine.remembered, host.local, host.momentum, machine.kept
+        )
         if state is State.LEFT:
             for waiting in host.outboxes.values():
                 waiting.clear()

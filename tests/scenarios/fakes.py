@@ -27,12 +27,13 @@ class FakePeer:
     def __init__(self, index: int, life: int, kept: Kept | None, script: Script) -> None:
         self.me = Contact(name(index))
         self.life = life
-        self.kept = kept
+        self.given = kept
         self.vector = np.zeros(2, np.float32) if kept is None else kept.vector
         self.ages = np.zeros(1, np.int64) if kept is None else kept.ages
         self.cycle = 0 if kept is None else kept.cycle
         self.view: tuple[Contact, ...] = ()
         self.remembered: tuple[Contact, ...] = ()
+        self.antigens = self.kept = ()
         self.log: list[tuple[int, Event]] = []
         self._script = script
 

@@ -115,8 +115,8 @@ def test_a_sample_holds_together(result):
         (lambda folder: (folder / "result.json").write_bytes(b'{"format": 3}'), "damaged"),
         (lambda folder: (folder / "result.json").write_bytes(b"\xff\xfe"), "not JSON"),
         (lambda folder: append(folder, "peers.jsonl", "{}"), r"line 25: no judged peer"),
-        (lambda folder: append(folder, "peers.jsonl", '{"families": {"scan": 1.0}, "named": {}}'), "'scan' is"),
-        (lambda folder: append(folder, "peers.jsonl", '{"families": {}, "named": {}}'), "line 25.*damaged"),
+        (lambda folder: append(folder, "peers.jsonl", WITH_SCAN), "'scan' is"),
+        (lambda folder: append(folder, "peers.jsonl", WITH_NOTHING), "line 25.*damaged"),
         (lambda folder: append(folder, "mesh.jsonl", '{"at_us": -1}'), "line 4.*damaged"),
         (lambda folder: append(folder, "mesh.jsonl", "{"), "line 4: not JSON"),
     ],
@@ -133,6 +133,10 @@ def test_what_is_damaged_is_refused_by_name(result, tmp_path, damage, message):
 def rewrite(folder, **changed) -> None:
     path = folder / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+WITH_SCAN = '{"families": {"scan": 1.0}, "named": {}}'
+WITH_NOTHING = '{"families": {}, "named": {}}'
 
 
 def append(folder, name: str, line: str) -> None:

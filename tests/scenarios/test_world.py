@@ -152,7 +152,7 @@ def test_returning_keeps_or_loses_state():
     kept, fresh = rig.peer(0), rig.peer(1)
     assert (kept.life, kept.cycle, kept.vector.tolist()) == (2, 7, [3, 3])
     assert kept.events(Start) == [Start(remembered=(Contact(name(2)),))]
-    assert (fresh.life, fresh.kept) == (2, None)
+    assert (fresh.life, fresh.given) == (2, None)
     assert fresh.events(Start) == [Start(bootstrap=(Contact(name(0)),))]
 
 
