@@ -94,6 +94,8 @@ class Immunity:
         limit: antigens held, at least 1 (`PeerConfig.antigens_max`).
         schema: of the features (`Fingerprint.schema`), which signatures cover.
         cycle: the present one.
+        seal: checks signatures.
+        epoch_s: seconds since 1970 when the driver's clock showed 0.
 
     Invariant: at most `limit` are held, `FAMILIES_MAX` of one origin and `ORIGINS_MAX` of one
     family; each of them signed by its origin and newer than all that came of its origin and family
@@ -101,16 +103,27 @@ class Immunity:
     """
 
     __slots__ = (
-        "_asked", "_asked_of", "_before", "_by_id", "_cycle", "_given", "_held", "_holds", "_limit",
-        "_me", "_others", "_passed", "_schema", "_seed", "_verified",
+        "_asked", "_asked_of", "_before", "_by_id", "_cycle", "_epoch_s", "_given", "_held",
+        "_holds", "_limit", "_me", "_others", "_passed", "_schema", "_seal", "_seed", "_verified",
     )  # fmt: skip
 
-    def __init__(self, me: PeerId, seed: bytes, limit: int, schema: bytes, cycle: int) -> None:
+    def __init__(
+        self,
+        me: PeerId,
+        seed: bytes,
+        limit: int,
+        schema: bytes,
+        cycle: int,
+        seal: Seal,
+        epoch_s: float,
+    ) -> None:
         self._me = me
         self._seed = seed
         self._limit = limit
         self._schema = schema
         self._cycle = cycle
+        self._seal = seal
+        self._epoch_s = epoch_s
         self._held: dict[Key, Held] = {}
         self._by_id: dict[bytes, Antigen] = {}
         self._holds = b""
@@ -148,20 +161,22 @@ class Immunity:
         """All that is held, revocations among it, by family and origin: for `restore`."""
         return tuple(h.antigen for _, h in sorted(self._held.items()))
 
-    def restore(self, kept: Iterable[Antigen], seal: Seal, now_s: float) -> None:
+    def restore(self, kept: Iterable[Antigen], now_us: int) -> None:
         """Hold again what an earlier life held, but for what has ended or does not verify."""
+        now_s = self._now_s(now_us)
         for antigen in kept:
             held = self._candidate(antigen)
-            if not self._unfit(held, now_s) and verified(antigen, self._schema, seal):
+            if not self._unfit(held, now_s) and self._verifies(antigen):
                 self._store(held)
 
-    def begin_cycle(self, cycle: int, now_s: float) -> None:
+    def begin_cycle(self, cycle: int, now_us: int) -> None:
         """Forget what has expired; ask anew for what did not come."""
         self._cycle = cycle
         self._verified = 0
         self._before, self._asked = self._asked, {}
         self._asked_of.clear()
         self._given.clear()
+        now_s = self._now_s(now_us)
         ended = [h for h in self._held.values() if not is_live(h.antigen, now_s)]
         if ended:
             # What had no room before may have it now.
@@ -170,7 +185,7 @@ class Immunity:
 
     # Asking and answering
 
-    def hear(self, sender: PeerId, message: Have | Want | Give, seal: Seal, now_s: float) -> Heard:
+    def hear(self, sender: PeerId, message: Have | Want | Give, now_us: int) -> Heard:
         """A message came.
 
         Raises:
@@ -185,7 +200,7 @@ class Immunity:
                 parts = range(0, len(given), GIVEN_AT_ONCE)
                 return Heard(tuple(Give(tuple(given[i : i + GIVEN_AT_ONCE])) for i in parts))
             case Give(antigens):
-                return self._take(sender, antigens, seal, now_s)
+                return self._take(sender, antigens, self._now_s(now_us))
 
     def beyond(self, holds: bytes) -> bytes:
         """The ids held here that are not among those that another peer holds.
@@ -229,7 +244,7 @@ class Immunity:
 
     # Storing
 
-    def present(self, antigen: Antigen, seal: Seal, now_s: float) -> str:
+    def present(self, antigen: Antigen, now_us: int) -> str:
         """Hold one of our own. Why not, where it adds nothing; else empty.
 
         Raises:
@@ -241,15 +256,15 @@ class Immunity:
             check(antigen)
         except RemoteError as error:
             raise ValueError(f"what is presented breaks a bound: {error}") from None
-        if not verified(antigen, self._schema, seal):
+        if not self._verifies(antigen):
             raise ValueError("what is presented bears no signature of ours for these features")
         held = self._candidate(antigen)
-        why = self._unfit(held, now_s)
+        why = self._unfit(held, self._now_s(now_us))
         if not why:
             self._store(held)
         return why
 
-    def _take(self, sender: PeerId, antigens: Iterable[Antigen], seal: Seal, now_s: float) -> Heard:
+    def _take(self, sender: PeerId, antigens: Iterable[Antigen], now_s: float) -> Heard:
         """Hold what came from a peer, as far as we asked it for that and it fits."""
         shed = ""
         fit: list[Held] = []
@@ -265,7 +280,7 @@ class Immunity:
                 shed = "more antigens in one cycle than allowed"
             else:
                 self._verified += 1
-                if not verified(antigen, self._schema, seal):
+                if not self._verifies(antigen):
                     name = f"{antigen.family} by {antigen.origin}"
                     raise RemoteError(f"antigen: the signature of {name} is not its origin's")
                 fit.append(held)
@@ -278,6 +293,12 @@ class Immunity:
                 new.append(held.antigen)
         # One that had to make room for another of the same message is not ours to tell of.
         return Heard((), tuple(a for a in new if a.id in self._by_id), shed)
+
+    def _verifies(self, antigen: Antigen) -> bool:
+        return verified(antigen, self._schema, self._seal)
+
+    def _now_s(self, now_us: int) -> float:
+        return self._epoch_s + now_us / 1e6
 
     def _candidate(self, antigen: Antigen) -> Held:
         name = f"{self._me}\0{antigen.family}\0{antigen.origin}"

@@ -80,9 +80,9 @@ class Peer:
     """
 
     __slots__ = (
-        "_armed", "_config", "_cycle", "_digest", "_epoch_s", "_fingerprint", "_fixed",
+        "_armed", "_config", "_cycle", "_digest", "_fingerprint", "_fixed",
         "_frame_bytes_max", "_immunity", "_joining", "_membership", "_model", "_out",
-        "_pushes_from", "_refused", "_seal", "_seed", "_serial", "_state", "_strategy", "_training",
+        "_pushes_from", "_refused", "_seed", "_serial", "_state", "_strategy", "_training",
         "me",
     )  # fmt: skip
 
@@ -118,9 +118,11 @@ class Peer:
         self._refused: dict[PeerId, int] = {}
         self._state = "new"
         self._out: list[Action] = []
-        self._seal = seal if config.antigens_max else None
-        self._epoch_s = epoch_s
-        self._immunity: Immunity | None = None  # made when the first antigen is heard of
+        self._immunity: Immunity | None = None
+        if seal is not None and config.antigens_max:
+            self._immunity = Immunity(
+                me.peer, seed, config.antigens_max, fingerprint.schema, cycle, seal, epoch_s
+            )
 
     @property
     def vector(self) -> Vector:
@@ -211,8 +213,8 @@ class Peer:
         if event.neighbours is not None:
             others = {c.peer: c for c in event.neighbours if c.peer != self.me.peer}
             self._fixed = FixedNeighbours(tuple(others.values()), event.turns)
-        if event.antigens and self._seal is not None:
-            self._immune().restore(event.antigens, self._seal, self._now_s(now_us))
+        if self._immunity is not None:
+            self._immunity.restore(event.antigens, now_us)
         self._arm(Timer.CYCLE, now_us, self._period(Timer.CYCLE))
         if self._fixed is None:
             self._membership.remember(event.bootstrap, event.remembered)
@@ -284,7 +286,7 @@ class Peer:
             self._fixed.begin_cycle(self._cycle)
         antigens: tuple[Antigen, ...] = ()
         if self._immunity is not None:
-            self._immunity.begin_cycle(self._cycle, self._now_s(now_us))
+            self._immunity.begin_cycle(self._cycle, now_us)
             antigens = self._immunity.others
         self._push(self._strategy.on_cycle(self._coin(self._cycle, Purpose.TOKEN)))
         if self._training is None:
@@ -337,20 +339,19 @@ class Peer:
     # Antigens
 
     def _on_present(self, antigen: Antigen, now_us: int) -> None:
-        if self._seal is None:
+        if self._immunity is None:
             self._report(Topic.SHED, detail="an antigen of our own, for we take no part in them")
             return
-        immunity = self._immune()
-        if why := immunity.present(antigen, self._seal, self._now_s(now_us)):
+        if why := self._immunity.present(antigen, now_us):
             self._report(Topic.SHED, detail=f"{why}: our own of {antigen.family}")
             return
         self._report(Topic.PRESENTED, detail=_told(antigen), value=float(antigen.evidence))
         self._tell((antigen,), but=self.me.peer)
 
     def _on_antigens(self, sender: PeerId, message: Have | Want | Give, now_us: int) -> None:
-        if self._seal is None:
+        if self._immunity is None:
             return
-        heard = self._immune().hear(sender, message, self._seal, self._now_s(now_us))
+        heard = self._immunity.hear(sender, message, now_us)
         for answer in heard.answers:
             self._send(Contact(sender), answer)
         if heard.shed:
@@ -368,15 +369,6 @@ class Peer:
         chosen = self._neighbours(fanout + 1, self._tick())
         for to in [contact for contact in chosen if contact.peer != but][:fanout]:
             self._send(to, message)
-
-    def _immune(self) -> Immunity:
-        if self._immunity is None:
-            limit, schema = self._config.antigens_max, self._fingerprint.schema
-            self._immunity = Immunity(self.me.peer, self._seed, limit, schema, self._cycle)
-        return self._immunity
-
-    def _now_s(self, now_us: int) -> float:
-        return self._epoch_s + now_us / 1e6
 
     # Frames
 

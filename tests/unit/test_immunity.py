@@ -31,25 +31,25 @@ class Holder:
     """An Immunity with its seal, a clock and cycles."""
 
     def __init__(self, limit: int = 64, seed: bytes = b"secret") -> None:
-        self.immunity = Immunity(ME, seed, limit, FINGERPRINT.schema, 0)
         self.seal = KeyedHash(ME)
+        self.immunity = Immunity(ME, seed, limit, FINGERPRINT.schema, 0, self.seal, 100.0)
         self.cycle = 0
-        self.now_s = 100.0
+        self.now_us = 0
 
     def hear(self, message: Have | Want | Give, sender: str = GIVER) -> Heard:
-        return self.immunity.hear(PeerId(sender), message, self.seal, self.now_s)
+        return self.immunity.hear(PeerId(sender), message, self.now_us)
 
     def offered(self, *antigens: Antigen, sender: str = GIVER) -> Heard:
         self.hear(Have(ids(*antigens)), sender)
         return self.hear(Give(antigens), sender)
 
     def present(self, antigen: Antigen) -> str:
-        return self.immunity.present(antigen, self.seal, self.now_s)
+        return self.immunity.present(antigen, self.now_us)
 
     def next_cycle(self, after_s: float = 10.0) -> None:
         self.cycle += 1
-        self.now_s += after_s
-        self.immunity.begin_cycle(self.cycle, self.now_s)
+        self.now_us += int(after_s * 1e6)
+        self.immunity.begin_cycle(self.cycle, self.now_us)
 
     def held(self) -> set[tuple[str, str, int]]:
         return {(a.origin, a.family, a.serial) for a in self.immunity.antigens}
