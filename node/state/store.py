@@ -198,7 +198,7 @@ def look(folder: Path) -> Snapshot:
     Changes nothing there, takes no lock, and needs no database: a file's name says what it is.
 
     Raises:
-        StateError: there is no such folder, or it holds no snapshot yet, or the disk refuses.
+        StateError: there is no such folder, it holds no sound snapshot, or the disk refuses.
     """
     for _ in range(LOOKS_MAX):
         try:
@@ -213,10 +213,14 @@ def look(folder: Path) -> Snapshot:
             if snapshot is not None:
                 return snapshot
         if not found:
-            break  # else they went while we looked: a running node removes those it has outlived
+            raise StateError(
+                f"{folder}: no node has saved anything there yet; name another folder with "
+                "--state-dir or --config, or wait for a node's first training"
+            )
+        # Perhaps they went while we looked: a running node removes those it has outlived.
     raise StateError(
-        f"{folder}: no node has saved anything there yet; name another folder with --state-dir or "
-        "--config, or wait for a node's first training"
+        f"{folder}: nothing that was saved there can be read; start its node, which sets aside "
+        "what is damaged"
     )
 
 

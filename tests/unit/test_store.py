@@ -14,7 +14,7 @@ import pytest
 
 from gossip.errors import StateError
 from node.state import generations, store
-from node.state.store import Snapshot, Store
+from node.state.store import Snapshot, Store, look
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["node.state.store"])
@@ -303,3 +303,29 @@ def test_a_database_whose_creation_was_cut_short_is_made_again(tmp_path: Path) -
     assert kept.warnings == []
     kept.save(snapshot(1))
     kept.close()
+
+
+def test_looking_disturbs_nobody_and_changes_nothing(tmp_path: Path) -> None:
+    kept = Store.open(saved(tmp_path / "a", 1, 2))  # it runs, and holds the lock
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in kept.folder.iterdir())
+    assert same(look(kept.folder), snapshot(2))
+    assert sorted((p.name, p.stat().st_mtime_ns) for p in kept.folder.iterdir()) == before
+    kept.save(snapshot(3))
+    assert same(look(kept.folder), snapshot(3))
+    kept.close()
+    newest = files(kept.folder)[0]
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert same(look(kept.folder), snapshot(2)), "as the next life will have it"
+    assert newest.exists(), "setting aside is for whoever holds the lock"
+
+
+def test_looking_where_there_is_nothing_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="name the state folder of a node with --state-dir"):
+        look(tmp_path / "none")
+    Store.open(tmp_path / "new").close()
+    with pytest.raises(StateError, match="wait for a node's first training"):
+        look(tmp_path / "new")
+    for path in files(saved(tmp_path / "a", 1)):
+        path.write_bytes(b"")
+    with pytest.raises(StateError, match="start its node, which sets aside"):
+        look(tmp_path / "a")
