@@ -13,8 +13,9 @@ from _common import Row, Work, parser, publish, timed
 from _recorded import flows, lines
 
 from gossip.features import extract
-from gossip.flows import Flow
+from gossip.flows import FAMILIES, Flow
 from gossip.learning.calibration import BUDGET
+from gossip.learning.codes import codes
 from gossip.learning.scoring import scores
 from node.detection import SHAPE, new_watch
 from node.sensors.reading import Kind, parser_for
@@ -60,18 +61,18 @@ def measured(count: int, repeats: int, seconds: float) -> list[Row]:
     conn = [zeek(flow) for flow in found]
     rows = extract(found)
     scaled = (rows - rows.mean(0)) / (rows.std(0) + np.float32(1e-3))
-    vector = SHAPE.initial(b"benchmark")
+    vector, coded = SHAPE.initial(b"benchmark"), codes(FAMILIES)
     watch = new_watch(BUDGET, b"benchmark", "me")
     watch.observe(found[: 10 * BATCH])
     watch.serve(vector, 1)
 
     def score() -> None:
         for start in range(0, len(scaled), BATCH):
-            scores(SHAPE, vector, scaled[start : start + BATCH])
+            scores(SHAPE, vector, scaled[start : start + BATCH], coded)
 
     def score_singly() -> None:
         for row in range(min(len(scaled), BATCH)):
-            scores(SHAPE, vector, scaled[row : row + 1])
+            scores(SHAPE, vector, scaled[row : row + 1], coded)
 
     def all_together() -> None:
         fresh = parser_for(Kind.SURICATA)

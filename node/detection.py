@@ -9,7 +9,7 @@ from gossip.learning.samples import SampleConfig
 from gossip.learning.shapes import DetectorShape
 from node.watch import Watch
 
-SHAPE = DetectorShape(len(SCHEMA), len(FAMILIES))
+SHAPE = DetectorShape(len(SCHEMA))
 
 
 def fingerprint_of(learner: Learner, fragments: int) -> Fingerprint:
@@ -29,5 +29,5 @@ def new_learner() -> Learner:
 
 def new_watch(budget: float, seed: bytes, peer: str) -> Watch:
     """A gateway's detector and memory, empty; see `Watch`."""
-    memory = SampleConfig(features=len(SCHEMA), families=len(FAMILIES))
+    memory = SampleConfig(features=len(SCHEMA), names=FAMILIES)
     return Watch(SHAPE, budget, memory, seed, peer)

@@ -20,6 +20,7 @@ from gossip.arrays import group_of, prefixed
 from gossip.features import CONTEXT_S, SCHEMA, FeatureExtractor
 from gossip.flows import FAMILIES, Flow
 from gossip.learning.calibration import Calibration, State, calibrate, rows_needed
+from gossip.learning.codes import codes
 from gossip.learning.learner import NO_LABEL, Batches
 from gossip.learning.samples import Role, SampleConfig, Samples, Trust
 from gossip.learning.scaling import Scaler
@@ -180,7 +181,7 @@ class Watch:
             return None
         calibration = self.serving.calibration
         scaled = self._scaler(rows)
-        found = scores(self._shape, self.serving.vector, scaled)
+        found = scores(self._shape, self.serving.vector, scaled, codes(FAMILIES))
         by_error, by_odds = calibration.surprises(found)
         score = np.maximum(by_error, by_odds)
         attacks = found.families[:, 1:]
@@ -258,8 +259,8 @@ class Watch:
         if self.serving is not None:
             vector = vector + SERVING_MEMORY * (self.serving.vector - vector)
         made = calibrate(
-            scores(self._shape, vector, self._scaler(reference)),
-            scores(self._shape, vector, self._scaler(held)),
+            scores(self._shape, vector, self._scaler(reference), codes(FAMILIES)),
+            scores(self._shape, vector, self._scaler(held), codes(FAMILIES)),
             self._budget,
         )
         self.serving = Serving(vector.copy(), made, cycle)

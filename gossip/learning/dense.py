@@ -38,6 +38,19 @@ class DenseLearner(ABC):
         """Whether momentum goes from one training to the next."""
         return self.descent.momentum > 0.0
 
+    def check(self, peers: int, batches: Batches) -> None:
+        """Refuse batches that do not fit each other, the stack, or the head.
+
+        Raises:
+            ValueError: they do not.
+        """
+        batches.check(peers)
+        if batches.outputs != self.sizes.outputs:
+            raise ValueError(
+                f"a head of {self.sizes.outputs} outputs does not fit batches for {batches.outputs}"
+                f" ({'plain' if batches.codes is None else 'coded'})"
+            )
+
     @property
     def shape(self) -> str:
         """Layer sizes as text."""

@@ -8,6 +8,9 @@ last bit whoever else is in the stack. It is also fast: at these sizes OpenBLAS 
 own for small matrices, and brings 95-108 GFLOP/s where `torch.bmm` brings 60-78 (40-54 against 7-11
 for the 32-10 layer; one core of an AMD EPYC, numpy 2.4, torch 2.13).
 
+A coded head (`Batches.codes`) is one more product with numbers that nobody learns, forth and back;
+a plain one is computed as if there were no codes.
+
 A layer's weights and biases lie side by side in the flat vector. Activations carry a last column of
 ones, so that one product applies both, and one gives both gradients. What names a row (the last
 layer of a head) is computed with classes before rows, so that sums over classes run along memory.
@@ -71,7 +74,7 @@ class _Net:
         return np.maximum(out, np.float32(0.0), out=out)
 
     def named(self, name: str, a: Floats) -> Floats:
-        """What a head's last layer makes of activations, `(peers, families, rows)`."""
+        """What a head's last layer makes of activations, `(peers, outputs, rows)`."""
         out: Floats = np.matmul(self._w[name].transpose(0, 2, 1), a.transpose(0, 2, 1))
         return out
 
@@ -94,6 +97,10 @@ class _Labels:
 
     def __init__(self, batches: Batches) -> None:
         self._y = batches.y
+        self._decode, self._encode = None, None
+        if batches.codes is not None:
+            self._decode = np.ascontiguousarray(batches.codes.T)  # (families, outputs)
+            self._encode = np.ascontiguousarray(batches.codes)
         target = np.maximum(batches.y, 0)
         peers = np.arange(len(target))[:, None, None]
         counted = (batches.y >= 0) & batches.known[peers, target]
@@ -106,16 +113,17 @@ class _Labels:
         silent = ~(batches.known | ~batches.known.any(1, keepdims=True))
         self._masked = (silent * _NEVER)[:, :, None] if silent.any() else None
 
-    def entropy(self, step: int, logits: Floats) -> tuple[Floats, Floats]:
+    def entropy(self, step: int, outputs: Floats) -> tuple[Floats, Floats]:
         """Masked softmax cross entropy of one step.
 
         Args:
             step: which one.
-            logits: `(peers, families, rows)`; overwritten.
+            outputs: of the head, `(peers, outputs, rows)`; overwritten.
 
         Returns:
-            Loss `(peers,)`, and the gradient by the logits `(peers, rows, families)`.
+            Loss `(peers,)`, and the gradient by the outputs `(peers, rows, outputs)`.
         """
+        logits = outputs if self._decode is None else np.matmul(self._decode, outputs)
         share, hot = self._share[:, step, None], self._hot[step]
         if self._masked is not None:
             logits += self._masked
@@ -125,6 +133,8 @@ class _Labels:
         loss = _dot(share, np.log(total)) - _dot(hot, logits)
         odds *= share / total
         odds -= hot
+        if self._encode is not None:
+            odds = np.matmul(self._encode, odds)
         return loss, odds.transpose(0, 2, 1)
 
     def reconstruction(self, step: int, out: Floats, x: Floats) -> tuple[Floats, Floats]:
@@ -167,7 +177,7 @@ class _Model(DenseLearner):
         A peer whose numbers overflow keeps the vector it came with; its momentum starts from zero
         and its loss is NaN.
         """
-        batches.check(peers=len(vectors))
+        self.check(len(vectors), batches)
         trained = np.array(vectors, np.float32, order="C")
         moving = np.array(momentum, np.float32) if self.carries else momentum
         loss = np.zeros(len(vectors), np.float32)
@@ -175,8 +185,7 @@ class _Model(DenseLearner):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for start in range(0, len(vectors), size):
                 part = slice(start, start + size)
-                chunk = Batches(batches.x[part], batches.y[part], batches.known[part])
-                loss[part] = self._train_chunk(trained[part], moving[part], chunk)
+                loss[part] = self._train_chunk(trained[part], moving[part], batches.part(part))
         sound = np.isfinite(trained).all(1)
         if self.carries:
             sound &= np.isfinite(moving).all(1)
@@ -216,7 +225,9 @@ class _Model(DenseLearner):
 @final
 @dataclass(frozen=True)
 class Classifier(_Model):
-    """A plain classifier of any depth, `MLPShape((57, 2))` being logistic regression.
+    """A classifier of any depth, `MLPShape((57, 2))` being logistic regression.
+
+    Its head is plain or coded, as the batches are.
 
     Args:
         sizes: layer sizes.

@@ -48,11 +48,14 @@ def _through(w: Arrays, name: str, delta: Tensor) -> Tensor:
     return torch.bmm(delta, w[f"{name}.w"].transpose(1, 2))
 
 
-def _cross_entropy(logits: Tensor, y: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """Masked softmax cross entropy: loss `(peers,)` and its gradient by the logits.
+def _cross_entropy(
+    outputs: Tensor, y: Tensor, known: Tensor, codes: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Masked softmax cross entropy: loss `(peers,)` and its gradient by a head's outputs.
 
     The mean runs over the rows that carry a label of a known family; others weigh nothing.
     """
+    logits = outputs if codes is None else outputs @ codes
     target = y.clamp(min=0).unsqueeze(2)
     counted = (y >= 0) & torch.gather(known, 1, target.squeeze(2))
     share = (counted.to(logits.dtype) / counted.sum(1, keepdim=True).clamp(min=1)).unsqueeze(2)
@@ -63,7 +66,7 @@ def _cross_entropy(logits: Tensor, y: Tensor, known: Tensor) -> tuple[Tensor, Te
     loss = -(torch.where(counted.unsqueeze(2), picked, 0.0) * share).sum((1, 2))
     delta = log_p.exp() * share
     delta.scatter_add_(2, target, -share)
-    return loss, delta
+    return loss, delta if codes is None else delta @ codes.T
 
 
 def _reconstruction(out: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,16 +83,35 @@ def _tensor(array: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a `Batches`.
+
+    Args:
+        x: `(peers, rows, features)`.
+        y: `(peers, rows)`.
+        known: `(peers, families)`.
+        codes: `(outputs, families)`, or None.
+    """
+
+    x: Tensor
+    y: Tensor
+    known: Tensor
+    codes: Tensor | None
+
+    def entropy(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """See `_cross_entropy`."""
+        return _cross_entropy(outputs, self.y, self.known, self.codes)
+
+
 class _Model(DenseLearner):
     """A model and how stacks of it are trained."""
 
     @abstractmethod
-    def gradients(self, w: Arrays, g: Arrays, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
+    def gradients(self, w: Arrays, g: Arrays, step: Step) -> Tensor:
         """Write every gradient into `g` and return the loss `(peers,)`.
 
-        `w` and `g` hold views of the layout's arrays, each `(peers, *shape)`; `x`
-        `(peers, rows, features)`, `y` `(peers, rows)` and `known` `(peers, families)` are one
-        step of a `Batches`.
+        `w` and `g` hold views of the layout's arrays, each `(peers, *shape)`.
         """
 
     def train(
@@ -100,16 +122,15 @@ class _Model(DenseLearner):
         A peer whose numbers overflow keeps the vector it came with; its momentum starts from zero
         and its loss is NaN.
         """
-        batches.check(peers=vectors.shape[0])
+        self.check(len(vectors), batches)
         torch.set_num_threads(1)
         out = Outcome(vectors.copy(), momentum.copy(), np.empty(len(vectors), np.float32))
         with torch.no_grad():
             size = min(max(CHUNK_NUMBERS // vectors.shape[1], 1), CHUNK_PEERS_MAX)
             for start in range(0, len(vectors), size):
                 part = slice(start, start + size)
-                chunk = Batches(batches.x[part], batches.y[part], batches.known[part])
                 stack, moving = _tensor(out.vectors[part]), _tensor(out.momentum[part])
-                out.loss[part] = self._train_chunk(stack, moving, chunk).numpy()
+                out.loss[part] = self._train_chunk(stack, moving, batches.part(part)).numpy()
         sound = np.isfinite(out.vectors).all(1) & np.isfinite(out.momentum).all(1)
         out.vectors[~sound], out.momentum[~sound], out.loss[~sound] = vectors[~sound], 0.0, np.nan
         return out
@@ -120,9 +141,10 @@ class _Model(DenseLearner):
         gradient = torch.empty_like(vectors)
         w, g = _views(layout, vectors), _views(layout, gradient)
         x, y, known = _tensor(batches.x), _tensor(batches.y), _tensor(batches.known)
+        codes = None if batches.codes is None else _tensor(batches.codes)
         total = torch.zeros(vectors.shape[0])
         for step in range(x.shape[1]):
-            total += self.gradients(w, g, x[:, step], y[:, step], known)
+            total += self.gradients(w, g, Step(x[:, step], y[:, step], known, codes))
             norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
             gradient *= (descent.clip / norm.clamp(min=1e-12)).clamp(max=1.0)
             momentum.mul_(descent.momentum).add_(gradient)
@@ -144,16 +166,17 @@ class TorchDetector(_Model):
     sizes: DetectorShape
     reconstruction: float = 1.0
 
-    def gradients(self, w: Arrays, g: Arrays, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
+    def gradients(self, w: Arrays, g: Arrays, step: Step) -> Tensor:
         """See `_Model`."""
+        x = step.x
         encoded = _affine(w, "encode", x).relu_()
         code = _affine(w, "code", encoded).tanh_()
         decoded = _affine(w, "decode", code).relu_()
         judged = _affine(w, "judge", encoded).relu_()
 
-        mse, by_rebuilt = _reconstruction(_affine(w, "rebuild", decoded), x, y)
+        mse, by_rebuilt = _reconstruction(_affine(w, "rebuild", decoded), x, step.y)
         by_rebuilt.mul_(self.reconstruction)
-        entropy, by_named = _cross_entropy(_affine(w, "name", judged), y, known)
+        entropy, by_named = step.entropy(_affine(w, "name", judged))
 
         _affine_back(g, "rebuild", decoded, by_rebuilt)
         by_decoded = _through(w, "rebuild", by_rebuilt).mul_(decoded > 0)
@@ -183,13 +206,14 @@ class TorchClassifier(_Model):
 
     sizes: MLPShape
 
-    def gradients(self, w: Arrays, g: Arrays, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
+    def gradients(self, w: Arrays, g: Arrays, step: Step) -> Tensor:
         """See `_Model`."""
         names = [name for name, _, _ in self.sizes.layers]
+        x = step.x
         inputs = [x]
         for name in names[:-1]:
             inputs.append(_affine(w, name, inputs[-1]).relu_())
-        loss, delta = _cross_entropy(_affine(w, names[-1], inputs[-1]), y, known)
+        loss, delta = step.entropy(_affine(w, names[-1], inputs[-1]))
         for name, a in zip(reversed(names), reversed(inputs), strict=True):
             _affine_back(g, name, a, delta)
             if a is not x:

@@ -25,11 +25,24 @@ class Batches:
         known: bool `(peers, families)`: the families (0 = benign) that a peer's rows speak for or
             against. Outputs of other families are masked out of its classification loss and stay
             as they are. `Samples` masks none: see there for what was measured.
+        codes: the families' codes, float32 `(CODE_BITS, families)`, see `gossip.learning.codes`: a
+            family's output is its code times what the head gives. None for a plain head, which
+            gives an output for each family.
     """
 
     x: NDArray[np.float32]
     y: NDArray[np.int64]
     known: NDArray[np.bool_]
+    codes: NDArray[np.float32] | None = None
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a head must give for these families."""
+        return int(self.known.shape[1] if self.codes is None else self.codes.shape[0])
+
+    def part(self, peers: slice) -> "Batches":
+        """The same for some of the peers; views, not copies."""
+        return Batches(self.x[peers], self.y[peers], self.known[peers], self.codes)
 
     def check(self, peers: int) -> None:
         """Refuse arrays that do not fit each other or a stack of `peers` vectors.
@@ -45,6 +58,8 @@ class Batches:
             raise ValueError(
                 f"{peers} vectors need as many batches; got {len(self.x)} and {len(self.known)}"
             )
+        if self.codes is not None and self.codes.shape[1:] != self.known.shape[1:]:
+            raise ValueError(f"codes {self.codes.shape} do not fit families {self.known.shape}")
 
 
 @dataclass(frozen=True, slots=True)

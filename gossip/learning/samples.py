@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gossip.arrays import group_of, prefixed
 from gossip.draws import Purpose, generator
 from gossip.errors import StateError
+from gossip.learning.codes import codes
 from gossip.learning.learner import BENIGN, NO_LABEL, Batches
 from gossip.learning.reservoir import DrawKey, Reservoir
 from gossip.learning.scaling import Scaler
@@ -49,7 +50,7 @@ class SampleConfig:
 
     Args:
         features: numbers in a row.
-        families: attack families, benign included.
+        names: of the families, benign first; a label is an index into it.
         train: share of rows to train on.
         calibrate: share of rows to calibrate with; what is left is held out.
         train_max: rows held to train on.
@@ -66,7 +67,7 @@ class SampleConfig:
     """
 
     features: int
-    families: int
+    names: tuple[str, ...]
     train: float = 0.4
     calibrate: float = 0.5
     train_max: int = 4096
@@ -83,6 +84,11 @@ class SampleConfig:
         """Check the shares."""
         if min(self.train, self.calibrate) <= 0 or self.train + self.calibrate > 1:
             raise ValueError(f"shares {self.train} and {self.calibrate} must be parts of 1")
+
+    @property
+    def families(self) -> int:
+        """How many there are, benign included."""
+        return len(self.names)
 
 
 class Samples:
@@ -213,7 +219,7 @@ class Samples:
             rows, places = self.family(family), y[0] == family
             x[0][places] = rows[rng.integers(len(rows), size=int(places.sum()))]
         known = np.ones((1, config.families), np.bool_)
-        return Batches(scaler(x), y, known)
+        return Batches(scaler(x), y, known, codes(config.names))
 
     def _draw_families(
         self, rng: np.random.Generator, families: Sequence[int], size: tuple[int, int]

@@ -34,7 +34,7 @@ class Scores:
 
 
 def _forward(shape: DetectorShape, vector: Rows, x: Rows) -> tuple[Rows, Rows]:
-    """Residuals `(n, features)` and logits `(n, families)`."""
+    """Residuals `(n, features)` and what the head gives, `(n, CODE_BITS)`."""
     w = shape.layout.views(vector)
     encoded = np.maximum(affine(w, "encode", x), 0.0)
     decoded = np.maximum(affine(w, "decode", np.tanh(affine(w, "code", encoded))), 0.0)
@@ -55,15 +55,18 @@ def log_odds(logits: Rows) -> NDArray[np.float32]:
     return odds
 
 
-def scores(shape: DetectorShape, vector: Rows, x: Rows) -> Scores:
+def scores(shape: DetectorShape, vector: Rows, x: Rows, codes: Rows) -> Scores:
     """Score rows.
 
     Args:
         shape: the detector's sizes.
         vector: its parameters, float32 `(dim,)`.
         x: rows scaled by the gateway's own scaler, float32 `(n, features)`.
+        codes: of the families to tell apart, benign first, float32 `(CODE_BITS, families)`; see
+            `gossip.learning.codes`.
     """
-    residual, logits = _forward(shape, vector, x)
+    residual, named = _forward(shape, vector, x)
+    logits: Rows = named @ codes
     shifted = logits - logits.max(axis=1, keepdims=True)
     exponent = np.exp(shifted)
     families = exponent / exponent.sum(axis=1, keepdims=True)

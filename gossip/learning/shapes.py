@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gossip.draws import Purpose, generator
 from gossip.errors import ConfigError
+from gossip.learning.codes import CODE_BITS
 from gossip.learning.layout import Layout, Shape
 
 Dense = tuple[str, int, int]
@@ -41,6 +42,11 @@ class DenseShape(ABC):
     @abstractmethod
     def shared(self) -> int:
         """How many of the vector's first numbers travel."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Numbers that the head gives."""
 
     @property
     @abstractmethod
@@ -72,7 +78,8 @@ class DetectorShape(DenseShape):
     """Sizes of the detector.
 
     `x -> encode (relu) -> code (tanh) -> decode (relu) -> rebuild` is the autoencoder, and
-    `encode -> judge (relu) -> name` the head over attack families; both use `encode`.
+    `encode -> judge (relu) -> name` the head over attack families; both use `encode`. The head is
+    coded (see `gossip.learning.codes`), so that its shape is the same whatever families there are.
 
     The default sizes were chosen on the project's recordings (see `SampleConfig`): 48 to 96 hidden
     units, a code of 12 to 16 and 16 to 64 units in the head are alike; a code of 4 rebuilds
@@ -80,7 +87,6 @@ class DetectorShape(DenseShape):
 
     Args:
         features: columns of a row.
-        families: outputs of the head; family 0 is benign.
         hidden: width of `encode` and of `decode`.
         code: width of the bottleneck.
         judge: width of the head's own layer.
@@ -90,14 +96,13 @@ class DetectorShape(DenseShape):
     """
 
     features: int
-    families: int
     hidden: int = 64
     code: int = 12
     judge: int = 16
 
     def __post_init__(self) -> None:
         """Check every size."""
-        for name in ("features", "families", "hidden", "code", "judge"):
+        for name in ("features", "hidden", "code", "judge"):
             value = getattr(self, name)
             if not 1 <= value <= 4096:
                 raise ConfigError(f"{name} = {value} is out of range; give a value from 1 to 4096")
@@ -108,7 +113,7 @@ class DetectorShape(DenseShape):
         return (
             ("encode", self.features, self.hidden),
             ("judge", self.hidden, self.judge),
-            ("name", self.judge, self.families),
+            ("name", self.judge, CODE_BITS),
             ("code", self.hidden, self.code),
             ("decode", self.code, self.hidden),
             ("rebuild", self.hidden, self.features),
@@ -127,18 +132,23 @@ class DetectorShape(DenseShape):
         return int(places["name.b"].stop)
 
     @property
+    def outputs(self) -> int:
+        """Bits of a code."""
+        return CODE_BITS
+
+    @property
     def text(self) -> str:
         """Layer sizes for the fingerprint that peers compare."""
         return (
             f"detector {self.features}-{self.hidden}-{self.code}-{self.hidden}-{self.features}"
-            f" head {self.judge}-{self.families}"
+            f" head {self.judge}-{CODE_BITS} coded"
         )
 
 
 @final
 @dataclass(frozen=True)
 class MLPShape(DenseShape):
-    """Sizes of a plain classifier: inputs, hidden layers (relu) if any, outputs.
+    """Sizes of a classifier: inputs, hidden layers (relu) if any, outputs.
 
     Args:
         sizes: at least two; `(57, 2)` is logistic regression.
@@ -164,6 +174,11 @@ class MLPShape(DenseShape):
     def shared(self) -> int:
         """Numbers that travel: all."""
         return self.layout.dim
+
+    @property
+    def outputs(self) -> int:
+        """The last size: families of a plain head, bits of a coded one."""
+        return self.sizes[-1]
 
     @property
     def text(self) -> str:

@@ -117,7 +117,7 @@ def union(batches: Batches) -> Batches:
     peers, steps, rows, features = batches.x.shape
     x = batches.x.transpose(1, 0, 2, 3).reshape(1, steps, peers * rows, features)
     y = batches.y.transpose(1, 0, 2).reshape(1, steps, peers * rows)
-    return Batches(x, y, np.atleast_2d(batches.known.any(axis=0)))
+    return Batches(x, y, np.atleast_2d(batches.known.any(axis=0)), batches.codes)
 
 
 @final

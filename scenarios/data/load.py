@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gossip.errors import ConfigError, SensorError
+from gossip.learning.codes import codes
 from node.sensors.reading import Kind
 from scenarios.data.dealing import deal
 from scenarios.data.gaussian import gaussian
@@ -15,6 +16,7 @@ from scenarios.data.table import Table
 from scenarios.plan.plan import Plan
 from scenarios.spec.data import Kind as By
 from scenarios.spec.data import Source, parse_sharding
+from scenarios.spec.learning import Model
 from scenarios.world.training import Rows
 
 
@@ -34,7 +36,8 @@ def load_data(plan: Plan, names: Sequence[str]) -> tuple[Shards, Rows]:
     else:
         shards = deal(load_table(plan), data, plan.labelled, seed, plan.appear, plan.where)
     shards = kept(shards, plan.rows_max(shards.features), seed)
-    return shards, Epochs(shards, names, learning.steps, learning.batch, seed)
+    coded = codes(shards.families) if learning.model is Model.DETECTOR else None
+    return shards, Epochs(shards, names, learning.steps, learning.batch, seed, coded)
 
 
 def load_table(plan: Plan) -> Table:

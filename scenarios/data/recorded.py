@@ -13,6 +13,7 @@ import numpy as np
 from gossip.errors import ConfigError
 from gossip.features import SCHEMA, FeatureExtractor, schema_fingerprint
 from gossip.flows import FAMILIES, Flow
+from gossip.learning.codes import codes
 from gossip.learning.learner import BENIGN, Batches
 from gossip.learning.samples import Role, SampleConfig, Samples
 from gossip.learning.scaling import ROWS_MIN, Scaler
@@ -26,6 +27,7 @@ from scenarios.data.table import Table
 from scenarios.plan.plan import Plan
 from scenarios.recordings import FAMILY_OF, SITES, attack_windows, path, truth
 from scenarios.spec.data import Duplicates, Scaling
+from scenarios.spec.learning import Model
 
 DEVICES = 4
 """Devices at each site; an attack's further victims are counted among them in turn."""
@@ -39,11 +41,13 @@ class SampleRows:
         samples: by peer.
         scalers: by peer.
         late: attack family to the simulated microseconds from which on it is trained on.
+        codes: the families' codes for a coded head, see `Batches`; None for a plain one.
     """
 
     samples: tuple[Samples, ...]
     scalers: tuple[Scaler, ...]
     late: Mapping[int, int]
+    codes: Floats | None = None
 
     def trainable(self, peer: int) -> bool:
         """See `Rows`. Every gateway has benign rows."""
@@ -62,6 +66,7 @@ class SampleRows:
             np.concatenate([own.x for own in drawn]),
             np.concatenate([own.y for own in drawn]),
             np.concatenate([own.known for own in drawn]),
+            self.codes,
         )
 
     def _drawn(self, peer: int, cycle: int, now_us: int) -> Batches | None:
@@ -107,9 +112,10 @@ def load_recordings(plan: Plan, names: Sequence[str]) -> tuple[Shards, SampleRow
     told = [y for _, y in trained]
     seen = visible(told, told, len(FAMILIES), at_us)
     seen.known[:] = True  # as `Samples.batches` says it
+    coded = codes(FAMILIES) if plan.scenario.learning.model is Model.DETECTOR else None
     return (
         Shards(schema_fingerprint(), len(SCHEMA), FAMILIES, shards, visible=seen, removed=removed),
-        SampleRows(samples, scalers, at_us),
+        SampleRows(samples, scalers, at_us, coded),
     )
 
 
@@ -231,7 +237,7 @@ def _config(plan: Plan, peer: int) -> SampleConfig:
         )
     return SampleConfig(
         len(SCHEMA),
-        len(FAMILIES),
+        FAMILIES,
         train_max=rows,
         calibrate_max=max(1, data.calibrate_rows),
         holdout_max=data.test_rows,

@@ -81,11 +81,19 @@ class Epochs:
         steps: of one training.
         batch: rows in one step; passes follow each other without a gap.
         seed: of the scenario.
+        codes: the families' codes for a coded head, see `Batches`; None for a plain one.
     """
 
     def __init__(
-        self, shards: Shards, names: Sequence[str], steps: int, batch: int, seed: bytes
+        self,
+        shards: Shards,
+        names: Sequence[str],
+        steps: int,
+        batch: int,
+        seed: bytes,
+        codes: Floats | None = None,
     ) -> None:
+        self._codes = codes
         self._shards = shards
         self._features = shards.features
         self._names = names
@@ -116,7 +124,7 @@ class Epochs:
             train_y.take(order, out=y[row], mode="clip")
         shape = (len(peers), self._steps, self._batch)
         known = self._visible.known[stages, list(peers)]
-        return Batches(x.reshape(*shape, self._features), y.reshape(shape), known)
+        return Batches(x.reshape(*shape, self._features), y.reshape(shape), known, self._codes)
 
     def _orders(
         self, peers: Sequence[int], cycles: Sequence[int], counts: Sequence[int], size: int

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.learning.calibration import calibrate, conformal_threshold
+from gossip.learning.codes import codes
 from gossip.learning.descent import Descent
 from gossip.learning.in_numpy import Classifier, Detector
 from gossip.learning.learner import BENIGN, Learner
-from gossip.learning.scoring import log_odds, scores
+from gossip.learning.scoring import Scores, log_odds, scores
 from gossip.learning.shapes import DetectorShape, MLPShape, affine
 from scenarios.data.shards import Shard, Shards
 from scenarios.measures.judgement import Judgement, judge_scores
@@ -70,14 +71,18 @@ class DetectorJudge:
 
     shape: DetectorShape
     budget: float
+    families: tuple[str, ...]
+
+    def _scores(self, vector: Floats, x: Floats) -> Scores:
+        return scores(self.shape, vector, x, codes(self.families))
 
     def judge(self, vector: Floats, shard: Shard) -> Judgement:
         """See `Judge`. The tails are fitted on the benign rows that the peer trains on."""
-        found = scores(self.shape, vector, shard.test_x)
+        found = self._scores(vector, shard.test_x)
         combined: NDArray[np.floating] = found.odds
         threshold = np.inf
-        reference = scores(self.shape, vector, shard.train_x[shard.train_y <= BENIGN])
-        held = scores(self.shape, vector, shard.calibrate_x)
+        reference = self._scores(vector, shard.train_x[shard.train_y <= BENIGN])
+        held = self._scores(vector, shard.calibrate_x)
         sound = _sound(reference.error, reference.odds, held.error, held.odds)
         if len(reference) >= REFERENCE_ROWS_MIN and sound:
             calibration = calibrate(reference, held, self.budget)
@@ -112,8 +117,8 @@ def make_model(learning: Learning, shards: Shards) -> tuple[Learner, Judge]:
         from gossip.learning import in_torch  # noqa: PLC0415 - torch is slow and large to import
 
         return in_torch.TorchClassifier(sizes, descent), judge
-    shape = DetectorShape(features, families)
-    scoring = DetectorJudge(shape, learning.alarm_budget)
+    shape = DetectorShape(features)
+    scoring = DetectorJudge(shape, learning.alarm_budget, shards.families)
     if learning.arithmetic is Arithmetic.NUMPY:
         return Detector(shape, descent), scoring
     from gossip.learning import in_torch  # noqa: PLC0415 - as above

@@ -36,18 +36,18 @@ def test_a_senseless_layout_is_refused(arrays: tuple[tuple[str, tuple[int, ...]]
 
 
 def test_what_travels_comes_first_and_what_rebuilds_stays() -> None:
-    shape = DetectorShape(26, 8)
+    shape = DetectorShape(26)
     names = [name for name, place, _ in shape.layout.slices() if place.stop <= shape.shared]
     assert names == ["encode.w", "encode.b", "judge.w", "judge.b", "name.w", "name.b"]
 
 
 def test_the_default_detector_is_small() -> None:
-    assert 5_000 <= DetectorShape(26, 8).layout.dim <= 12_000
+    assert 5_000 <= DetectorShape(26).layout.dim <= 12_000
     assert MLPShape((57, 2)).layout.dim == 116
     assert MLPShape((115, 64, 32, 10)).layout.dim == 9_834
 
 
-@pytest.mark.parametrize("shape", [DetectorShape(26, 8), MLPShape((5, 3, 2))])
+@pytest.mark.parametrize("shape", [DetectorShape(26), MLPShape((5, 3, 2))])
 def test_fresh_vectors_hang_on_the_seed_alone(shape: DetectorShape | MLPShape) -> None:
     vector = shape.initial(b"a")
     assert vector.shape == (shape.layout.dim,)
@@ -57,12 +57,12 @@ def test_fresh_vectors_hang_on_the_seed_alone(shape: DetectorShape | MLPShape) -
 
 
 def test_shapes_say_their_sizes() -> None:
-    assert DetectorShape(4, 3, 5, 2, 6).text == "detector 4-5-2-5-4 head 6-3"
+    assert DetectorShape(4, 5, 2, 6).text == "detector 4-5-2-5-4 head 6-32 coded"
     assert MLPShape((5, 2)).text == "mlp 5-2"
 
 
 def test_sizes_out_of_range_are_refused() -> None:
     with pytest.raises(ConfigError, match="hidden = 0"):
-        DetectorShape(4, 3, hidden=0)
+        DetectorShape(4, hidden=0)
     with pytest.raises(ConfigError, match="at least two"):
         MLPShape((5,))

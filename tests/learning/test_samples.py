@@ -9,10 +9,10 @@ from gossip.learning.learner import BENIGN
 from gossip.learning.samples import Role, SampleConfig, Samples, Trust
 from gossip.learning.scaling import Scaler
 
-FEATURES, FAMILIES = 3, 5
+FEATURES, NAMES = 3, ("benign", "flood", "scan", "worm", "spy")
 CONFIG = SampleConfig(
     FEATURES,
-    FAMILIES,
+    NAMES,
     train_max=40,
     calibrate_max=50,
     holdout_max=20,
@@ -116,11 +116,11 @@ def test_frequent_families_get_more_rows_but_not_in_proportion(
     for i in range(10 * 17):
         s.add(uid, row(i), label=1 if i % 17 == 0 else 2)
     s.add(uid, row(0))
-    counts = np.zeros(FAMILIES)
+    counts = np.zeros(len(NAMES))
     for cycle in range(300):
         batches = s.batches(cycle, SCALER)
         assert batches is not None
-        counts += np.bincount(batches.y.ravel(), minlength=FAMILIES)
+        counts += np.bincount(batches.y.ravel(), minlength=len(NAMES))
     assert counts[2] / counts[1] == pytest.approx(ratio, rel=0.1)
 
 
@@ -159,7 +159,7 @@ def test_bad_rows_are_refused() -> None:
     for bad in (row(np.nan), row(np.inf), np.zeros(FEATURES + 1, np.float32)):
         with pytest.raises(ValueError, match="finite numbers"):
             s.add("u", bad)
-    for label in (-2, FAMILIES):
+    for label in (-2, len(NAMES)):
         with pytest.raises(ValueError, match="no family"):
             s.add("u", row(0), label=label)
 
@@ -190,4 +190,4 @@ def test_a_damaged_store_changes_nothing() -> None:
 @pytest.mark.parametrize(("train", "calibrate"), [(0, 0.5), (0.5, 0), (0.6, 0.5)])
 def test_shares_must_be_parts_of_one(train: float, calibrate: float) -> None:
     with pytest.raises(ValueError, match="parts of 1"):
-        SampleConfig(FEATURES, FAMILIES, train=train, calibrate=calibrate)
+        SampleConfig(FEATURES, NAMES, train=train, calibrate=calibrate)

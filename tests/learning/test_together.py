@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from gossip.learning.beta import clopper_pearson
 from gossip.learning.calibration import Calibration, State, calibrate
+from gossip.learning.codes import codes
 from gossip.learning.in_numpy import Detector
 from gossip.learning.in_torch import TorchDetector
 from gossip.learning.learner import Learner
@@ -13,8 +14,9 @@ from gossip.learning.scaling import Scaler
 from gossip.learning.scoring import Scores, scores
 from gossip.learning.shapes import DetectorShape
 
-SHAPE = DetectorShape(10, 3, hidden=24, code=4, judge=8)
+SHAPE = DetectorShape(10, hidden=24, code=4, judge=8)
 BUDGET = 0.02
+NAMES = ("benign", "flood", "scan")
 
 
 def benign(n: int, gateway: int, seed: int) -> NDArray[np.float32]:
@@ -36,7 +38,7 @@ def attack(n: int, family: int, seed: int) -> NDArray[np.float32]:
 class Gateway:
     def __init__(self, number: int, *, labelled: bool) -> None:
         self.number = number
-        self.samples = Samples(SampleConfig(10, 3, steps=4, rows=32), b"seed", f"g{number}")
+        self.samples = Samples(SampleConfig(10, NAMES, steps=4, rows=32), b"seed", f"g{number}")
         for i, row in enumerate(benign(2500, number, 1)):
             self.samples.add(f"b{i}", row)
         for family in (1, 2) if labelled else ():
@@ -53,7 +55,7 @@ class Gateway:
         self.vector, self.momentum = outcome.vectors[0], outcome.momentum[0]
 
     def scores(self, rows: NDArray[np.float32]) -> Scores:
-        return scores(SHAPE, self.vector, self.scaler(rows))
+        return scores(SHAPE, self.vector, self.scaler(rows), codes(NAMES))
 
     def calibrate(self) -> Calibration:
         reference, rows = (self.samples.rows(r) for r in (Role.TRAIN, Role.CALIBRATE))

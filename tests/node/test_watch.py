@@ -8,6 +8,7 @@ import pytest
 from gossip.actions import Train
 from gossip.flows import FAMILIES
 from gossip.learning.calibration import State, Tail
+from gossip.learning.codes import CODE_LENGTH, codes
 from gossip.learning.samples import Role
 from node.alerts.incidents import FEATURES_MAX, UNKNOWN
 from node.detection import SHAPE, new_learner, new_watch
@@ -142,10 +143,11 @@ def test_a_family_is_named_only_if_most_of_the_suspicion_is_its_own(calm):
     later = parsed(scan(30, CALM + 200))
     assert "scan" in {anomaly.family for anomaly in without(watch, "error").observe(later)}
     vector = watch.serving.vector
-    w = SHAPE.layout.views(vector)  # a twin of the scan's output: as likely, and named otherwise
-    twin = FAMILIES.index("malware")
-    w["name.w"][:, twin] = w["name.w"][:, FAMILIES.index("scan")]
-    w["name.b"][twin] = w["name.b"][FAMILIES.index("scan")]
+    w = SHAPE.layout.views(vector)  # triplets of the scan's output: as likely, and named otherwise
+    scan_code, *others = codes(("scan", "malware", "exploit")).T  # orthogonal: no other changes
+    for array in (w["name.w"], w["name.b"]):
+        for other in others:
+            array[:] = array + (array @ (scan_code - other))[..., None] * other / CODE_LENGTH**2
     assert {anomaly.family for anomaly in watch.observe(later)} == {UNKNOWN}
 
 

@@ -117,13 +117,15 @@ def test_a_classifier_is_judged_by_its_log_odds_and_its_own_threshold():
 
 @pytest.mark.parametrize("benign", [0, 19, 20])
 def test_a_detector_with_too_few_benign_rows_has_no_threshold_and_is_judged_all_the_same(benign):
-    shape = DetectorShape(5, 3)
+    shape = DetectorShape(5)
     draw = np.random.Generator(np.random.Philox(key=7))
     rows = draw.standard_normal((200, 5)).astype(np.float32)
     labels = np.arange(200) % 3
     vector = draw.standard_normal(shape.layout.dim).astype(np.float32) * np.float32(0.1)
     train_y = np.where(np.arange(200) < benign, 0, 1)
-    found = DetectorJudge(shape, 0.1).judge(vector, Shard(rows, train_y, rows, rows, labels))
+    found = DetectorJudge(shape, 0.1, ("benign", "a", "b")).judge(
+        vector, Shard(rows, train_y, rows, rows, labels)
+    )
     assert found.calibrated == (benign == 20)
     assert 0.0 < found.auc < 1.0
     assert (found.detection > 0.0) == (benign == 20)
