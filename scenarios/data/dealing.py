@@ -31,6 +31,8 @@ def deal(
     seed: bytes,
     appear: Sequence[Appearance] = (),
     where: str = "scenario",
+    *,
+    unscaled: bool = False,
 ) -> Shards:
     """Split a table by use and deal it to peers.
 
@@ -53,13 +55,14 @@ def deal(
         seed: of the scenario.
         appear: attacks that appear with time; all their rows go to the peers that these name.
         where: the scenario's file, for messages.
+        unscaled: keep the table, for `Shards.unscaled`.
 
     Raises:
         ConfigError: there are more peers than rows, or the table has not what `data` asks for: a
             family, times, benign rows at an owner. The message names the file and the key.
     """
     check(table)
-    return _Dealer(table, data, tuple(labelled), seed, where).deal(appear)
+    return _Dealer(table, data, tuple(labelled), seed, where).deal(appear, unscaled=unscaled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class _Dealer:
     def wrong(self, key: str, text: str) -> ConfigError:
         return ConfigError(f"{self.where}: {key}: {text}")
 
-    def deal(self, appear: Sequence[Appearance]) -> Shards:
+    def deal(self, appear: Sequence[Appearance], *, unscaled: bool) -> Shards:
         table, data = self.table, self.data
         used = roles(table, data.split, data.duplicates, self.seed)
         benign = int(np.count_nonzero(table.y[used.train] == BENIGN))
@@ -98,6 +101,7 @@ class _Dealer:
             shards.train,
             visible(told, told, len(table.families), at_us),
             used.removed,
+            shards.unscaled(table, parts) if unscaled else None,
         )
 
     @property

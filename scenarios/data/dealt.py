@@ -7,7 +7,8 @@ from typing import overload
 import numpy as np
 
 from gossip.learning.scaling import Scaler
-from scenarios.data.shards import Floats, Labels, Shard
+from scenarios.data.kept import Looks
+from scenarios.data.shards import Floats, Labels, Shard, Unscaled
 from scenarios.data.table import Table
 
 
@@ -140,6 +141,17 @@ class DealtShards(Sequence[Shard]):
             self._scaled(peer, np.concatenate([benign, self._attacks])),
             np.concatenate([np.zeros(len(benign), np.int64), self._families]),
         )
+
+    def unscaled(self, table: Table, parts: Parts) -> Looks[Unscaled]:
+        """The rows before scaling; keeps the table that these shards were made of."""
+        train, none = parts.train, np.zeros(table.x.shape[1], np.float32)
+
+        def look(peer: int) -> Unscaled:
+            own, scalers = train[peer], self._scalers
+            scaler = Scaler(none, none + 1, np.inf) if scalers is None else scalers[peer]
+            return Unscaled(table.x[own], table.y[own], _pile(self._calibrate, peer), scaler)
+
+        return Looks(len(self), look)
 
     def _scaled(self, peer: int, rows: Floats) -> Floats:
         return rows if self._scalers is None else self._scalers[peer](rows)

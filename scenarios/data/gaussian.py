@@ -7,9 +7,11 @@ import numpy as np
 from gossip.draws import Purpose, generator
 from gossip.errors import ConfigError
 from gossip.learning.learner import BENIGN, NO_LABEL
+from gossip.learning.scaling import Scaler
 from scenarios.data.appearing import Appearance, check_family, late_last, visible
+from scenarios.data.kept import Looks
 from scenarios.data.sharding import Shares, apportion, shares
-from scenarios.data.shards import Floats, Labels, Shard, Shards
+from scenarios.data.shards import Floats, Labels, Shard, Shards, Unscaled
 from scenarios.spec.data import Data, Kind, parse_sharding
 
 
@@ -106,7 +108,26 @@ def gaussian(
             f"{where}: data.rows: peer {int(seen.rows[0].argmin())} would have no row before "
             f"data.appear; give it more rows than {data.rows}"
         )
-    return Shards(f"gaussian-{data.features}", data.features, names, tuple(shards), visible=seen)
+    return Shards(
+        f"gaussian-{data.features}",
+        data.features,
+        names,
+        tuple(shards),
+        visible=seen,
+        unscaled=_unscaled(shards, data.features),
+    )
+
+
+def _unscaled(shards: Sequence[Shard], features: int) -> Looks[Unscaled]:
+    """The same rows, which nobody scales."""
+    none = np.zeros(features, np.float32)
+    as_it_is = Scaler(none, none + 1, np.inf)
+
+    def look(peer: int) -> Unscaled:
+        own = shards[peer]
+        return Unscaled(own.train_x, own.train_y, own.calibrate_x, as_it_is)
+
+    return Looks(len(shards), look)
 
 
 def _unequal(

@@ -8,7 +8,7 @@ import numpy as np
 
 from gossip.draws import Purpose, generator
 from scenarios.data.appearing import visible
-from scenarios.data.shards import Floats, Labels, Shard, Shards
+from scenarios.data.shards import Floats, Labels, Shard, Shards, Unscaled
 
 T = TypeVar("T")
 
@@ -61,11 +61,13 @@ def kept(shards: Shards, rows_max: Sequence[int], seed: bytes) -> Shards:
     seen = shards.visible or visible(labels, labels, len(shards.families), {})
     rows, known = seen.rows.copy(), seen.known.copy()
     left: dict[int, tuple[Floats, Labels]] = {}
+    places: dict[int, Labels] = {}
     for peer in poor:
         train_x, train_y = shards.training(peer)
         rng = generator(seed, f"kept/{peer}", 0, Purpose.WORLD)
         chosen = np.sort(rng.choice(len(train_y), rows_max[peer], replace=False))
         left[peer] = train_x[chosen], train_y[chosen]
+        places[peer] = chosen
         rows[:, peer] = np.searchsorted(chosen, seen.rows[:, peer])
         for stage, count in enumerate(rows[:, peer].tolist()):
             known[stage, peer] &= np.isin(range(len(shards.families)), left[peer][1][:count])
@@ -78,6 +80,17 @@ def kept(shards: Shards, rows_max: Sequence[int], seed: bytes) -> Shards:
         return replace(own, train_x=left[peer][0], train_y=left[peer][1]) if peer in left else own
 
     bounded = replace(seen, rows=rows, known=known)
-    return replace(
+    found = replace(
         shards, shards=Looks(peers, shard), train=Looks(peers, training), visible=bounded
     )
+    if shards.unscaled is None:
+        return found
+    whole = shards.unscaled
+
+    def unscaled(peer: int) -> Unscaled:
+        own = whole[peer]
+        if peer not in places:
+            return own
+        return replace(own, train_x=own.train_x[places[peer]], train_y=own.train_y[places[peer]])
+
+    return replace(found, unscaled=Looks(peers, unscaled))

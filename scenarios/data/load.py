@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from gossip.errors import ConfigError, SensorError
 from gossip.learning.codes import codes
 from node.sensors.reading import Kind
+from scenarios.data.balanced import Balanced
 from scenarios.data.dealing import deal
 from scenarios.data.gaussian import gaussian
 from scenarios.data.kept import kept
@@ -16,7 +17,6 @@ from scenarios.data.table import Table
 from scenarios.plan.plan import Plan
 from scenarios.spec.data import Kind as By
 from scenarios.spec.data import Source, parse_sharding
-from scenarios.spec.learning import Model
 from scenarios.world.training import Rows
 
 
@@ -34,10 +34,19 @@ def load_data(plan: Plan, names: Sequence[str]) -> tuple[Shards, Rows]:
     elif data.source is Source.RECORDINGS and parse_sharding(data.shards).kind is By.NATURAL:
         return load_recordings(plan, names)
     else:
-        shards = deal(load_table(plan), data, plan.labelled, seed, plan.appear, plan.where)
+        shards = deal(
+            load_table(plan),
+            data,
+            plan.labelled,
+            seed,
+            plan.appear,
+            plan.where,
+            unscaled=learning.antigens,
+        )
     shards = kept(shards, plan.rows_max(shards.features), seed)
-    coded = codes(shards.families) if learning.model is Model.DETECTOR else None
-    return shards, Epochs(shards, names, learning.steps, learning.batch, seed, coded)
+    coded = codes(shards.families) if learning.coded else None
+    draws = Balanced if learning.balance else Epochs
+    return shards, draws(shards, names, learning.steps, learning.batch, seed, coded)
 
 
 def load_table(plan: Plan) -> Table:

@@ -22,12 +22,12 @@ from scenarios.conditions.devices import rows_that_fit
 from scenarios.data.appearing import Appearance, late_last, visible
 from scenarios.data.duplicates import repeated
 from scenarios.data.flowed import FlowLog, flows_table
-from scenarios.data.shards import Floats, Labels, Shard, Shards
+from scenarios.data.kept import Looks
+from scenarios.data.shards import Floats, Labels, Shard, Shards, Unscaled
 from scenarios.data.table import Table
 from scenarios.plan.plan import Plan
 from scenarios.recordings import FAMILY_OF, SITES, attack_windows, path, truth
 from scenarios.spec.data import Duplicates, Scaling
-from scenarios.spec.learning import Model
 
 DEVICES = 4
 """Devices at each site; an attack's further victims are counted among them in turn."""
@@ -112,9 +112,22 @@ def load_recordings(plan: Plan, names: Sequence[str]) -> tuple[Shards, SampleRow
     told = [y for _, y in trained]
     seen = visible(told, told, len(FAMILIES), at_us)
     seen.known[:] = True  # as `Samples.batches` says it
-    coded = codes(FAMILIES) if plan.scenario.learning.model is Model.DETECTOR else None
+    learning = plan.scenario.learning
+    coded = codes(FAMILIES) if learning.coded else None
+
+    def unscaled(peer: int) -> Unscaled:
+        return Unscaled(*_trained(samples[peer], at_us), held.calibrate(peer), scalers[peer])
+
     return (
-        Shards(schema_fingerprint(), len(SCHEMA), FAMILIES, shards, visible=seen, removed=removed),
+        Shards(
+            schema_fingerprint(),
+            len(SCHEMA),
+            FAMILIES,
+            shards,
+            visible=seen,
+            removed=removed,
+            unscaled=Looks(len(names), unscaled) if learning.antigens else None,
+        ),
         SampleRows(samples, scalers, at_us, coded),
     )
 
@@ -181,6 +194,10 @@ class _Held:
             self._attacks[site] = rows[~twins], families[~twins]
             removed += int(twins.sum())
         return removed
+
+    def calibrate(self, peer: int) -> Floats:
+        """A gateway's rows to calibrate with, unscaled."""
+        return self._calibrate[peer]
 
     def shard(self, peer: int, scaler: Scaler, train_x: Floats, train_y: Labels) -> Shard:
         benign = self._benign[peer]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from gossip.draws import Purpose, draw, shuffles
 from gossip.learning.learner import Batches
+from gossip.learning.scaling import Scaler
 from scenarios.data.appearing import Visible, visible
 
 Floats = NDArray[np.float32]
@@ -34,6 +35,23 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
+class Unscaled:
+    """What a peer makes antigens of, and tests others' by. Rows in `Shard`'s order, as they come.
+
+    Args:
+        train_x: float32 `(rows, features)`.
+        train_y: int64 `(rows,)`: family, 0 = benign, -1 = nobody has said.
+        calibrate_x: benign rows that no model trains on, float32 `(rows, features)`.
+        scaler: how the peer scales its rows.
+    """
+
+    train_x: Floats
+    train_y: Labels
+    calibrate_x: Floats
+    scaler: Scaler
+
+
+@dataclass(frozen=True, slots=True)
 class Shards:
     """All peers' data.
 
@@ -46,6 +64,8 @@ class Shards:
             look; None where these are the arrays of `shards`.
         visible: which of these rows may be used when; None where all may be from the start.
         removed: rows left out because the same row with the same label stands elsewhere.
+        unscaled: by peer, made at each look; None where nobody asked for them, because they may
+            take as much memory as the rows to train on once more.
     """
 
     schema: str
@@ -55,6 +75,7 @@ class Shards:
     train: Sequence[tuple[Floats, Labels]] | None = None
     visible: Visible | None = None
     removed: int = 0
+    unscaled: Sequence[Unscaled] | None = None
 
     def at(self, peer: int, now_us: int) -> Shard:
         """What a peer has at a moment: without the rows to train on that appear later."""

@@ -1,5 +1,6 @@
 """The model a scenario trains, and what each peer's own model is worth on rows it never saw."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.learning.calibration import calibrate, conformal_threshold
-from gossip.learning.codes import codes
+from gossip.learning.codes import CODE_BITS, codes
 from gossip.learning.descent import Descent
 from gossip.learning.in_numpy import Classifier, Detector
 from gossip.learning.learner import BENIGN, Learner
@@ -33,13 +34,22 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class ClassifierJudge:
-    """Scores rows of a plain classifier by the log odds of any attack against benign."""
+    """Scores rows of a classifier by the log odds of any attack against benign.
+
+    Args:
+        shape: layer sizes.
+        budget: share of benign rows that may alarm.
+        families: how many the test rows are of; the first of those that the head names.
+        names: every family that a coded head names, benign first; None for a plain head.
+    """
 
     shape: MLPShape
     budget: float
+    families: int
+    names: tuple[str, ...] | None = None
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
+    def _layers(self) -> tuple[str, ...]:
         return tuple(name for name, _, _ in self.shape.layers)
 
     def judge(self, vector: Floats, shard: Shard) -> Judgement:
@@ -50,15 +60,16 @@ class ClassifierJudge:
             log_odds(logits),
             logits.argmax(axis=1),
             shard.test_y,
-            logits.shape[1],
+            self.families,
             conformal_threshold(calibration, self.budget) if _sound(calibration) else np.inf,
         )
 
     def _logits(self, vector: Floats, x: Floats) -> Floats:
         w = self.shape.layout.views(vector)
-        for name in self._names[:-1]:
+        for name in self._layers[:-1]:
             x = np.maximum(affine(w, name, x), 0.0)
-        return affine(w, self._names[-1], x)
+        out = affine(w, self._layers[-1], x)
+        return out if self.names is None else out @ codes(self.names)
 
 
 @dataclass(frozen=True)
@@ -67,14 +78,21 @@ class DetectorJudge:
 
     With too few benign training rows to fit the tails the head's odds alone score a row, and there
     is no threshold.
+
+    Args:
+        shape: layer sizes.
+        budget: share of benign rows that may alarm.
+        families: how many the test rows are of; the first of those that the head names.
+        names: every family that the head names, benign first.
     """
 
     shape: DetectorShape
     budget: float
-    families: tuple[str, ...]
+    families: int
+    names: tuple[str, ...]
 
     def _scores(self, vector: Floats, x: Floats) -> Scores:
-        return scores(self.shape, vector, x, codes(self.families))
+        return scores(self.shape, vector, x, codes(self.names))
 
     def judge(self, vector: Floats, shard: Shard) -> Judgement:
         """See `Judge`. The tails are fitted on the benign rows that the peer trains on."""
@@ -91,7 +109,7 @@ class DetectorJudge:
             combined,
             found.families.argmax(axis=1),
             shard.test_y,
-            found.families.shape[1],
+            self.families,
             threshold,
         )
 
@@ -101,24 +119,34 @@ def _sound(*found: NDArray[np.floating]) -> bool:
     return all(np.isfinite(each).all() for each in found)
 
 
-def make_model(learning: Learning, shards: Shards) -> tuple[Learner, Judge]:
+def make_model(
+    learning: Learning, shards: Shards, beside: Sequence[str] = ()
+) -> tuple[Learner, Judge]:
     """The learner, and the judge that fits it.
+
+    Args:
+        learning: the scenario's.
+        shards: the data.
+        beside: names that a coded head may give though no row of the data is of them.
 
     Raises:
         ConfigError: a layer's size is out of bounds.
     """
     descent = Descent(learning.rate, learning.momentum, learning.clip)
     features, families = shards.features, len(shards.families)
+    names = (*shards.families, *beside)
     if learning.model is Model.CLASSIFIER:
-        sizes = MLPShape((features, *learning.hidden, families))
-        judge = ClassifierJudge(sizes, learning.alarm_budget)
+        outputs = CODE_BITS if learning.coded else families
+        sizes = MLPShape((features, *learning.hidden, outputs))
+        told = names if learning.coded else None
+        judge = ClassifierJudge(sizes, learning.alarm_budget, families, told)
         if learning.arithmetic is Arithmetic.NUMPY:
             return Classifier(sizes, descent), judge
         from gossip.learning import in_torch  # noqa: PLC0415 - torch is slow and large to import
 
         return in_torch.TorchClassifier(sizes, descent), judge
     shape = DetectorShape(features)
-    scoring = DetectorJudge(shape, learning.alarm_budget, shards.families)
+    scoring = DetectorJudge(shape, learning.alarm_budget, families, names)
     if learning.arithmetic is Arithmetic.NUMPY:
         return Detector(shape, descent), scoring
     from gossip.learning import in_torch  # noqa: PLC0415 - as above

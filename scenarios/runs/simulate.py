@@ -17,6 +17,8 @@ from scenarios.conditions.told import faults
 from scenarios.data.holdings import as_dict, holdings
 from scenarios.data.load import load_data
 from scenarios.data.shards import Shards
+from scenarios.immunity.immune import Immune, immune
+from scenarios.immunity.presenting import names_of
 from scenarios.measures.judges import Judge, make_model
 from scenarios.measures.measure import Panel, draw_panel, frames, measure
 from scenarios.measures.samples import JudgedPeer, Measured, Sample, Snapshot
@@ -29,7 +31,7 @@ from scenarios.spec.scenario import Scenario
 from scenarios.world.hosts import Kept, Machine
 from scenarios.world.names import peer_address, peer_names
 from scenarios.world.trace import Trace
-from scenarios.world.training import Postponed, worker_pays
+from scenarios.world.training import Postponed, Rows, worker_pays
 from scenarios.world.world import World
 
 LOOKS = 200
@@ -73,6 +75,7 @@ class Stage:
     judge: Judge
     trainer: Postponed
     panel: Panel
+    immunity: Immune | None = None
 
 
 @dataclass(slots=True)
@@ -105,6 +108,7 @@ def set_up(
     lines: TextIO | None = None,
     listen: Callable[[int, int, Report], None] | None = None,
     model: tuple[Learner, Judge] | None = None,
+    data: tuple[Shards, Rows] | None = None,
     workers: int | None = None,
     names: Sequence[PeerId] | None = None,
 ) -> Stage:
@@ -116,8 +120,10 @@ def set_up(
         lines: takes one JSON object per event.
         listen: told of every report, with the time and the reporting peer's index.
         model: instead of the learner and judge that the scenario names.
+        data: instead of the data that it names.
         workers: processes beside this one that train, 0 or 1; None for one where the mesh is large
-            enough and this machine has a processor to spare. Results are the same.
+            enough and this machine has a processor to spare. Results are the same. With antigens
+            there is none.
         names: identities that decide what peers draw, such as those of the Lab's; None for the
             World's own. Everybody's rows stay the same.
 
@@ -134,26 +140,54 @@ def set_up(
         )
     own_names = peer_names(scenario.mesh.peers)
     names = own_names if names is None else names
-    shards, rows = load_data(plan, own_names)
+    shards, rows = load_data(plan, own_names) if data is None else data
     expectations(scenario, plan.where, sorted(plan.groups), shards.families)
-    learner, judge = make_model(scenario.learning, shards) if model is None else model
+    beside = tuple(name for name in names_of(plan.hostile) if name not in shards.families)
+    if model is None:
+        model = make_model(scenario.learning, shards, beside)
+    learner, judge = model
     initial = learner.initial(seed)
-    worker = worker_pays(scenario.mesh.peers) if workers is None else workers > 0
-    trainer = Postponed(learner, rows, initial, postpone=postpone, worker=worker)
     fingerprint = Fingerprint(shards.schema, f"{learner.shape}, {plan.config.fragments} fragments")
+    immunity = immune(plan, shards, rows, names, (*shards.families, *beside), fingerprint)
+    if immunity is not None and workers:
+        raise ConfigError(
+            f"{plan.where}: learning.antigens: peers are trained in this process alone, because "
+            f"what they hold is here; workers = {workers} cannot be had"
+        )
+    worker = worker_pays(scenario.mesh.peers) if workers is None else workers > 0
+    trainer = Postponed(
+        learner,
+        rows,
+        initial,
+        postpone=postpone,
+        worker=worker and immunity is None,
+        rehearsing=None if immunity is None else immunity.rehearsing,
+    )
+    presenter = None if immunity is None else immunity.presenter
 
     def spawn(index: int, life: int, kept: Kept | None) -> Machine:
         me = Contact(names[index], (peer_address(index),))
         own_seed = seed + b"/%d" % life  # a peer's serial numbers start anew with each life
         fresh = initial[: learner.shared], None, 0
-        state = fresh if kept is None else (kept.vector, kept.ages, kept.cycle)
-        return Peer(plan.config, me, own_seed, fingerprint, *state)
+        vector, ages, cycle = fresh if kept is None else (kept.vector, kept.ages, kept.cycle)
+        seal = None if presenter is None else presenter.seal(index)
+        return Peer(plan.config, me, own_seed, fingerprint, vector, ages, cycle, seal)
 
     trace = Trace(lines)
-    world = World(names, spawn, trainer, plan.links(), plan.physics, plan.changes, trace, listen)
+    world = World(
+        names,
+        spawn,
+        trainer,
+        plan.links(),
+        plan.physics,
+        plan.changes,
+        trace,
+        listen,
+        presents=presenter,
+    )
     limit = scenario.learning.evaluate_peers
     panel = draw_panel(scenario.mesh.peers, plan.groups, limit, seed)
-    return Stage(plan, world, shards, judge, trainer, panel)
+    return Stage(plan, world, shards, judge, trainer, panel, immunity)
 
 
 def run_stage(

@@ -88,7 +88,7 @@ def test_a_model_that_diverged_alarms_nobody():
     shape = MLPShape((3, 2))
     rows, labels = np.ones((20, 3), np.float32), np.arange(20) % 2
     shard = Shard(rows, labels, rows, rows, labels)
-    found = ClassifierJudge(shape, 0.1).judge(np.full(8, np.nan, np.float32), shard)
+    found = ClassifierJudge(shape, 0.1, 2).judge(np.full(8, np.nan, np.float32), shard)
     assert (found.detection, found.false_alarms, found.calibrated) == (0.0, 0.0, False)
     assert found.auc == 0.5
 
@@ -105,7 +105,7 @@ def test_a_classifier_is_judged_by_its_log_odds_and_its_own_threshold():
     y = np.array([0, 0, 1, 2, 2])
     calibrate_x = np.stack([np.linspace(-4, 0, 50), np.zeros(50)], axis=1).astype(np.float32)
     shard = Shard(x, y, calibrate_x, x, y)
-    found = ClassifierJudge(shape, 0.1).judge(vector, shard)
+    found = ClassifierJudge(shape, 0.1, 3).judge(vector, shard)
     assert found.calibrated
     assert found.families == pytest.approx((np.nan, 1.0, 0.5), nan_ok=True)
     assert found.named == pytest.approx((1.0, 1.0, 0.5))
@@ -123,7 +123,7 @@ def test_a_detector_with_too_few_benign_rows_has_no_threshold_and_is_judged_all_
     labels = np.arange(200) % 3
     vector = draw.standard_normal(shape.layout.dim).astype(np.float32) * np.float32(0.1)
     train_y = np.where(np.arange(200) < benign, 0, 1)
-    found = DetectorJudge(shape, 0.1, ("benign", "a", "b")).judge(
+    found = DetectorJudge(shape, 0.1, 3, ("benign", "a", "b")).judge(
         vector, Shard(rows, train_y, rows, rows, labels)
     )
     assert found.calibrated == (benign == 20)
@@ -198,7 +198,7 @@ def test_the_threshold_is_the_one_a_node_would_use():
     draw = np.random.Generator(np.random.Philox(key=3))
     held, test = draw.standard_normal((2, 300, 4)).astype(np.float32)
     labels = np.arange(300) % 2
-    found = ClassifierJudge(shape, 0.05).judge(vector, Shard(test, labels, held, test, labels))
+    found = ClassifierJudge(shape, 0.05, 2).judge(vector, Shard(test, labels, held, test, labels))
     w = shape.layout.views(vector)
     weight, bias = (w[name].reshape(shape_) for name, shape_ in zip(w, [(4, 2), (2,)], strict=True))
     odds = [(each @ weight + bias) @ np.array([-1.0, 1.0]) for each in (held, test)]

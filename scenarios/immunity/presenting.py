@@ -1,0 +1,166 @@
+"""Who tells others of attacks in a World: honest peers of what they have seen, hostile ones not."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gossip.actions import Send
+from gossip.antigens import EVIDENCE_MIN, LIFE_S_MAX, Antigen, body, signed
+from gossip.codec import encode
+from gossip.contacts import Contact, PeerId
+from gossip.draws import Purpose, choose, generator
+from gossip.events import Present
+from gossip.fingerprint import Fingerprint
+from gossip.learning.mixture import Mixture
+from gossip.messages import Give, Have
+from scenarios.data.shards import Floats
+from scenarios.immunity.evidence import Evidence
+from scenarios.immunity.seals import HashSeal
+from scenarios.plan.antigens import Hostility
+from scenarios.spec.mesh import Harm
+from scenarios.world.hosts import Machine
+
+ORIGINS_ENOUGH = 4
+"""A family that so many others describe is not described again: as many as a peer holds of one
+family (`gossip.immunity.ORIGINS_MAX`)."""
+
+JUNK_FAMILIES = 16
+"""Names under which one peer floods the others: twice as many as a peer holds of one origin."""
+
+US_PER_S = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Presenter:
+    """Tells at the beginning of a peer's cycle what its driver has to hand it, or to send.
+
+    It remembers nothing: what a peer has presented is what it holds of its own.
+
+    Args:
+        evidence: what each peer has seen.
+        names: identity of each peer.
+        fingerprint: of all of them.
+        seed: of the scenario; keys the seals.
+        hostile: peers that do otherwise.
+    """
+
+    evidence: Evidence
+    names: Sequence[PeerId]
+    fingerprint: Fingerprint
+    seed: bytes
+    hostile: Mapping[int, Hostility]
+
+    def seal(self, peer: int) -> HashSeal:
+        """What a peer signs with."""
+        return HashSeal(self.seed, self.names[peer])
+
+    def due(self, peer: int, machine: Machine, now_us: int) -> Iterator[Present | Send]:
+        """What a peer that begins a cycle has to say now."""
+        hostility = self.hostile.get(peer)
+        if hostility is None or now_us < hostility.at_us:
+            yield from self._honest(peer, machine, now_us)
+        elif hostility.harm in _PRESENTED:
+            yield from self._deceitful(peer, machine, hostility, now_us)
+        else:
+            yield from self._unsent(peer, machine, hostility, now_us)
+
+    def _honest(self, peer: int, machine: Machine, now_us: int) -> Iterator[Present]:
+        counts = self.evidence.counts(peer, now_us)
+        if not any(count >= EVIDENCE_MIN for count in counts.values()):
+            return
+        said: dict[str, int] = {}
+        others: dict[str, int] = {}
+        for antigen in machine.antigens:
+            if antigen.origin == machine.me.peer:
+                said[antigen.family] = antigen.evidence
+            else:
+                others[antigen.family] = others.get(antigen.family, 0) + 1
+        for family, count in counts.items():
+            enough = max(EVIDENCE_MIN, 2 * said.get(family, 0))
+            if count >= enough and others.get(family, 0) < ORIGINS_ENOUGH:
+                rows = self.evidence.rows(peer, family, now_us)
+                yield Present(self._antigen(peer, family, rows, now_us))
+
+    def _deceitful(
+        self, peer: int, machine: Machine, hostility: Hostility, now_us: int
+    ) -> Iterator[Present]:
+        benign = self.evidence.own(peer).train
+        if hostility.harm is Harm.FLOOD:
+            family = f"junk-{peer}-{machine.cycle % JUNK_FAMILIES}"
+            rng = generator(self.seed, family, machine.cycle, Purpose.IMMUNITY)
+            yield Present(self._antigen(peer, family, rng.permuted(benign, axis=0), now_us))
+            return
+        said = {each.family for each in machine.antigens if each.origin == machine.me.peer}
+        if hostility.family not in said:
+            yield Present(self._antigen(peer, hostility.family, benign, now_us))
+
+    def _unsent(
+        self, peer: int, machine: Machine, hostility: Hostility, now_us: int
+    ) -> Iterator[Send]:
+        """Frames that no `Peer` sends: it says that it holds something, and hands it over."""
+        known = machine.view
+        wrong = self._wrong(peer, machine, hostility, now_us)
+        if not known or wrong is None:
+            return
+        name, cycle = machine.me.peer, machine.cycle
+        to = choose(known, 1, self.seed, name, cycle, Purpose.IMMUNITY)[0]
+        for message in (Have(wrong.id), Give((wrong,))):
+            yield Send(Contact(to.peer, to.addresses), encode(message, self.fingerprint.digest))
+
+    def _wrong(
+        self, peer: int, machine: Machine, hostility: Hostility, now_us: int
+    ) -> Antigen | None:
+        benign = self.evidence.own(peer).train
+        others = [each for each in machine.antigens if each.origin != machine.me.peer]
+        match hostility.harm:
+            case Harm.FORGED:
+                made = self._antigen(peer, hostility.family, benign, now_us)
+                other = self.names[(peer + 1) % len(self.names)]
+                return self._sealed(peer, replace(made, origin=other))
+            case Harm.EXPIRED:
+                made = self._antigen(peer, hostility.family, benign, now_us)
+                return self._sealed(peer, replace(made, created_s=0, expires_s=1))
+            case Harm.REPLAY if others:
+                later = others[machine.cycle % len(others)]
+                return replace(later, serial=later.serial + 1, expires_s=later.created_s + 1)
+            case Harm.BENIGN:
+                counts = self.evidence.counts(peer, now_us)
+                family = max(counts, key=lambda name: counts[name], default="")
+                rows = self.evidence.rows(peer, family, now_us) if family else benign
+                if len(rows) >= EVIDENCE_MIN:
+                    made = self._antigen(peer, family or "other", rows, now_us)
+                    return self._sealed(peer, replace(made, family="benign"))
+        return None
+
+    def _antigen(self, peer: int, family: str, rows: Floats, now_us: int) -> Antigen:
+        name, now_s = self.names[peer], now_us // US_PER_S
+        rng = generator(self.seed, f"{name}\0{family}", now_us, Purpose.IMMUNITY)
+        antigen = Antigen(
+            origin=name,
+            family=family,
+            serial=now_us,
+            evidence=len(rows),
+            created_s=now_s,
+            expires_s=now_s + LIFE_S_MAX,
+            description=Mixture.fit(np.ascontiguousarray(rows), rng).pack(),
+        )
+        return signed(antigen, self.fingerprint.schema, self.seal(peer))
+
+    def _sealed(self, peer: int, antigen: Antigen) -> Antigen:
+        """Signed by this peer, whatever bounds it breaks."""
+        return replace(
+            antigen, signature=self.seal(peer).sign(body(antigen, self.fingerprint.schema))
+        )
+
+
+_PRESENTED = frozenset({Harm.MIMIC, Harm.FLOOD})
+
+
+def names_of(hostile: Mapping[int, Hostility]) -> tuple[str, ...]:
+    """Every name that hostile peers may bring up, sorted."""
+    found = {each.family for each in hostile.values() if each.family}
+    for peer, each in hostile.items():
+        if each.harm is Harm.FLOOD:
+            found.update(f"junk-{peer}-{number}" for number in range(JUNK_FAMILIES))
+    return tuple(sorted(found))
