@@ -21,12 +21,23 @@ from gossip.features import CONTEXT_S, SCHEMA, FeatureExtractor
 from gossip.flows import FAMILIES, Flow
 from gossip.learning.calibration import Calibration, State, calibrate, rows_needed
 from gossip.learning.codes import codes
-from gossip.learning.learner import NO_LABEL, Batches
+from gossip.learning.learner import BENIGN, NO_LABEL, Batches
 from gossip.learning.samples import Role, SampleConfig, Samples, Trust
 from gossip.learning.scaling import Scaler
 from gossip.learning.scoring import scores, top_features
 from gossip.learning.shapes import DetectorShape
 from node.alerts.incidents import FEATURES_MAX, UNKNOWN, Anomaly, Feature
+from node.antigens.presenting import Evidence
+from node.vocabulary import (
+    LABELS_MAX,
+    Drawn,
+    from_array,
+    joined,
+    known_as,
+    mixed,
+    to_array,
+    with_name,
+)
 
 SCALER_ROWS = 300
 """Rows before the scaler is fitted, once: three times the least it accepts. Our choice."""
@@ -61,11 +72,19 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A model vector that scores, the calibration made for it, and the cycle it came from."""
+    """A model that scores.
+
+    Args:
+        vector: the whole detector, float32 `(dim,)`.
+        calibration: made for it.
+        cycle: it came from.
+        names: of its outputs, benign first.
+    """
 
     vector: Rows
     calibration: Calibration
     cycle: int
+    names: tuple[str, ...] = FAMILIES
 
     @property
     def digest(self) -> str:
@@ -81,9 +100,9 @@ class Judged:
         scaled: the rows as the model sees them, float32 `(n, features)`.
         score: combined surprise, -ln of a tail probability, float64 `(n,)`.
         anomalous: score above the threshold, bool `(n,)`.
-        family: what the head takes it for, index into `FAMILIES`, int64 `(n,)`. `NO_LABEL` unless
-            its own surprise is above the threshold and one family has most of the probability of
-            any attack.
+        family: what the head takes it for, index into `Serving.names`, int64 `(n,)`. `NO_LABEL`
+            unless its own surprise is above the threshold and one family has most of the
+            probability of any attack.
     """
 
     scaled: Rows
@@ -111,6 +130,9 @@ class Watch:
         samples: bounds of what is remembered, and how a cycle's batches are drawn.
         seed: secret in a live node.
         peer: this gateway's peer id.
+
+    Attributes:
+        rehearsed: families that are learnt from others' antigens now.
     """
 
     def __init__(
@@ -119,6 +141,8 @@ class Watch:
         self.seen = Seen()
         self.serving: Serving | None = None
         self.samples = Samples(samples, seed, peer)
+        self.rehearsed: tuple[str, ...] = ()
+        self._seed, self._peer = seed, peer
         self._shape = shape
         self._budget = budget
         self._extractor = FeatureExtractor()
@@ -142,6 +166,35 @@ class Watch:
     def calibration_rows_needed(self) -> int:
         """Rows without which no alert is raised."""
         return rows_needed(self._budget)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the outputs: families with rows here, then those rehearsed from antigens."""
+        return joined(self.samples.config.names, self.rehearsed)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are rows enough to train on."""
+        return self._scaler is not None
+
+    @property
+    def benign(self) -> Rows:
+        """Benign rows to train on, unscaled float32 `(n, features)`."""
+        return np.concatenate([self.samples.rows(Role.TRAIN), self.samples.family(BENIGN)])
+
+    @property
+    def held(self) -> Rows:
+        """Benign rows that no model was trained on or calibrated with, likewise."""
+        return np.concatenate(
+            [self.samples.rows(Role.HOLDOUT), self.samples.family(BENIGN, Role.HOLDOUT)]
+        )
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """This gateway's labelled rows of each family of attack, copied."""
+        return tuple(
+            Evidence(self.samples.config.names[family], self.samples.family(family).copy())
+            for family in self.samples.labelled
+        )
 
     @property
     def storm(self) -> bool:
@@ -181,7 +234,7 @@ class Watch:
             return None
         calibration = self.serving.calibration
         scaled = self._scaler(rows)
-        found = scores(self._shape, self.serving.vector, scaled, codes(FAMILIES))
+        found = scores(self._shape, self.serving.vector, scaled, codes(self.serving.names))
         by_error, by_odds = calibration.surprises(found)
         score = np.maximum(by_error, by_odds)
         attacks = found.families[:, 1:]
@@ -208,7 +261,7 @@ class Watch:
             if len(self._early) >= SCALER_ROWS:
                 self._scaler = Scaler.fit(np.stack(self._early))
                 self._early.clear()
-        label = NO_LABEL if flow.family is None else FAMILIES.index(flow.family)
+        label = NO_LABEL if flow.family is None else self._label(flow.family)
         self.seen.labelled += label > 0
         self._recent.append(flow.orig_h if odd or label > 0 else None)
         trust = Trust.ODD if odd else Trust.CLEAN
@@ -216,6 +269,22 @@ class Watch:
             trust = Trust.UNKNOWN
             self.seen.quarantined += label == NO_LABEL
         self.samples.add(flow.uid, row, label, trust)
+
+    def _label(self, family: str) -> int:
+        """The number under which rows of a family are kept; a new one where there is room."""
+        name, new = known_as(family, self.samples.config.names)
+        if new:
+            self._grow(name)
+        return self.samples.config.names.index(name)
+
+    def _grow(self, *names: str) -> None:
+        grown = self.samples
+        for name in names:
+            before = grown
+            grown = Samples(with_name(before.config, name), self._seed, self._peer)
+            grown.restore(grown.to_arrays() | before.to_arrays())
+            grown.unused = before.unused
+        self.samples = grown
 
     def _anomalies(self, flows: Sequence[Flow], rows: Rows, judged: Judged) -> list[Anomaly]:
         """The anomalous flows, each with what made it stand out."""
@@ -232,15 +301,24 @@ class Watch:
             features = tuple(
                 Feature(SCHEMA[c], float(rows[i, c]), float(low[c]), float(high[c])) for c in top
             )
-            named = UNKNOWN if family == NO_LABEL else FAMILIES[family]
+            named = UNKNOWN if family == NO_LABEL else self.serving.names[family]
             anomalies.append(Anomaly(flows[i], float(judged.score[i]), named, features))
         return anomalies
 
-    def batches(self, cycle: int) -> Batches | None:
-        """Rows for one cycle of training; None while there are too few."""
+    def batches(self, cycle: int, drawn: Drawn | None = None) -> Batches | None:
+        """Rows for one cycle of training; None while there are too few.
+
+        Args:
+            cycle: the peer's.
+            drawn: from antigens; from now on their families are outputs of the head as well.
+        """
+        self.rehearsed = () if drawn is None else drawn.names
         if self._scaler is None:
             return None
-        return self.samples.batches(cycle, self._scaler)
+        own = self.samples.batches(cycle, self._scaler)
+        if own is None or drawn is None:
+            return own
+        return mixed(own, self.names, drawn, self._scaler)
 
     def serve(self, vector: Rows, cycle: int) -> None:
         """Score with this model from now on, calibrated on rows that it was not trained on.
@@ -259,11 +337,11 @@ class Watch:
         if self.serving is not None:
             vector = vector + SERVING_MEMORY * (self.serving.vector - vector)
         made = calibrate(
-            scores(self._shape, vector, self._scaler(reference), codes(FAMILIES)),
-            scores(self._shape, vector, self._scaler(held), codes(FAMILIES)),
+            scores(self._shape, vector, self._scaler(reference), codes(self.names)),
+            scores(self._shape, vector, self._scaler(held), codes(self.names)),
             self._budget,
         )
-        self.serving = Serving(vector.copy(), made, cycle)
+        self.serving = Serving(vector.copy(), made, cycle, self.names)
 
     def realised_rate(self) -> tuple[int, int]:
         """Alarms among held-out rows, and their number: neither trained nor calibrated on.
@@ -277,12 +355,14 @@ class Watch:
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays for the store."""
         arrays: dict[str, NDArray[Any]] = prefixed("samples", self.samples.to_arrays())
+        arrays["names"] = to_array(self.samples.config.names)
         if self._early:
             arrays["early"] = np.stack(self._early)
         if self._scaler is not None:
             arrays |= prefixed("scaler", self._scaler.to_arrays())
         if self.serving is not None:
             arrays["serving.vector"] = self.serving.vector
+            arrays["serving.names"] = to_array(self.serving.names)
             arrays["serving.cycle"] = np.array([self.serving.cycle], np.int64)
             arrays |= prefixed("calibration", self.serving.calibration.to_arrays())
         return arrays
@@ -293,6 +373,7 @@ class Watch:
         Raises:
             StateError: an array is absent or damaged.
         """
+        self._grow(*from_array(arrays["names"])[len(self.samples.config.names) :][:LABELS_MAX])
         self.samples.restore(group_of(arrays, "samples"))
         self._early = list(arrays.get("early", ()))
         if scaler := group_of(arrays, "scaler"):
@@ -300,6 +381,8 @@ class Watch:
         vector = arrays.get("serving.vector")
         if vector is not None and vector.shape == (self._shape.layout.dim,):
             calibration = Calibration.from_arrays(group_of(arrays, "calibration"))
-            self.serving = Serving(vector, calibration, int(arrays["serving.cycle"][0]))
+            names = from_array(arrays["serving.names"])
+            self.serving = Serving(vector, calibration, int(arrays["serving.cycle"][0]), names)
+            self.rehearsed = names[len(self.samples.config.names) :]
         if self.state is State.WATCHING:  # until then every row helps, and nothing is alarming
             self._cold_left, self._warm_ts_s = COLD_FLOWS_MAX, None
