@@ -11,6 +11,9 @@ turned into a surprise, minus the natural log of its tail probability, and the l
 The tails are fitted on *reference* rows, which are not the calibration rows (a gateway uses its
 training rows); whatever the tails are like, the budget holds, because the threshold is calibrated
 on the combined score.
+
+A gateway with few rows can borrow from what the mesh knows of tails; see `gossip.learning.tails`,
+whose threshold is the one above where nothing is borrowed.
 """
 
 from collections.abc import Mapping
@@ -25,6 +28,7 @@ from gossip.arrays import wanted
 from gossip.errors import StateError
 from gossip.learning.beta import beta_quantile
 from gossip.learning.scoring import Scores
+from gossip.learning.tails import BORROWED, MeshTail, Threshold, contribution, threshold
 
 Numbers = NDArray[np.float64]
 
@@ -34,6 +38,10 @@ BUDGET = 0.005
 ROWS_PER_BUDGET = 10
 """Calibrate from `ROWS_PER_BUDGET / budget` rows on. Measured: with 100 rows at 0.5 % the realised
 rate is anything from 0 to 4 %; with 2,000 it is 0.85-1.3 % on recordings that drift."""
+
+ROWS_WITH_MESH = 50
+"""Own rows that suffice where the mesh lends all it can: the fewest that were measured. Rates are
+then as even as with 400 own rows alone or nearly so (docs/budget.md, table 1)."""
 
 TAIL_SHARE = 0.1
 """The top tenth of reference scores shapes the tail. Our choice; the usual one for
@@ -130,6 +138,9 @@ class Calibration:
         threshold: of the combined score; infinite in state `learning`.
         error: tail of the log reconstruction error.
         odds: tail of the head's log odds.
+        over: calibration rows above the threshold.
+        borrowed: rows that the mesh's word counted for; 0 is split conformal prediction.
+        beyond: the mesh's share of rows beyond the threshold.
     """
 
     budget: float
@@ -137,11 +148,15 @@ class Calibration:
     threshold: float
     error: Tail
     odds: Tail
+    over: int = 0
+    borrowed: float = 0.0
+    beyond: float = 0.0
 
     @property
     def state(self) -> State:
-        """`learning` until there are enough calibration rows for the budget."""
-        return State.WATCHING if self.rows >= rows_needed(self.budget) else State.LEARNING
+        """`learning` until there are enough calibration rows for the budget, own or lent."""
+        enough = enough_rows(self.rows, self.budget, self.borrowed)
+        return State.WATCHING if enough else State.LEARNING
 
     def combined(self, scores: Scores) -> Numbers:
         """One score a row, float64 `(n,)`: the larger of the two surprises."""
@@ -158,14 +173,36 @@ class Calibration:
 
     @property
     def rate(self) -> tuple[float, float]:
-        """95 % interval of the false-alarm rate to expect; see `expected_rate`."""
-        return expected_rate(self.rows, self.budget)
+        """95 % interval of the false-alarm rate to expect; see `expected_rate`, `Threshold`."""
+        return self.limit.interval() if self.borrowed else expected_rate(self.rows, self.budget)
+
+    @property
+    def limit(self) -> Threshold:
+        """The threshold with what it rests on."""
+        return Threshold(
+            self.threshold, self.budget, self.rows, self.over, self.borrowed, self.beyond
+        )
+
+    def contribution(
+        self, reference: Scores, calibration: Scores, mesh: MeshTail | None = None
+    ) -> Numbers | None:
+        """What this gateway tells the mesh of its tail; see `tails.contribution`.
+
+        Args:
+            reference: as given to `calibrate`.
+            calibration: likewise.
+            mesh: what the mesh said before.
+        """
+        return contribution(self.combined(calibration), self.combined(reference), mesh)
 
     def to_arrays(self) -> dict[str, Numbers]:
         """Arrays for the store."""
         return {
             "summary": np.array(
-                [self.budget, self.rows, self.threshold, self.error.excess, self.odds.excess]
+                [
+                    *(self.budget, self.rows, self.threshold, self.error.excess, self.odds.excess),
+                    *(self.over, self.borrowed, self.beyond),
+                ]
             ),
             "error": np.stack([self.error.knots, self.error.surprise]),
             "odds": np.stack([self.odds.knots, self.odds.surprise]),
@@ -180,17 +217,22 @@ class Calibration:
         """
         what = "the stored calibration"
         summary, error, odds = wanted(arrays, what, "summary", "error", "odds")
-        if (summary.shape, error.shape, odds.shape) != ((5,), (2, KNOTS), (2, KNOTS)) or any(
+        if summary.shape == (5,):  # as written before gateways could borrow
+            summary = np.concatenate([summary, np.zeros(3)])
+        if (summary.shape, error.shape, odds.shape) != ((8,), (2, KNOTS), (2, KNOTS)) or any(
             np.isnan(a).any() for a in (summary, error, odds)
         ):
             raise StateError(f"{what} is damaged; remove it to calibrate again")
-        budget, rows, threshold, error_excess, odds_excess = map(float, summary)
+        budget, rows, value, error_excess, odds_excess, over, borrowed, beyond = map(float, summary)
         return cls(
             budget,
             int(rows),
-            threshold,
+            value,
             Tail(error[0], error[1], error_excess),
             Tail(odds[0], odds[1], odds_excess),
+            int(over),
+            borrowed,
+            beyond,
         )
 
 
@@ -199,21 +241,44 @@ def _log_error(scores: Scores) -> Numbers:
     return np.log(np.maximum(scores.error, 1e-12), dtype=np.float64)
 
 
-def calibrate(reference: Scores, calibration: Scores, budget: float = BUDGET) -> Calibration:
+def enough_rows(rows: int, budget: float, borrowed: float = 0.0) -> bool:
+    """Whether a gateway may alarm: enough rows of its own, or some and all that the mesh can lend.
+
+    Args:
+        rows: own calibration rows.
+        budget: share of benign rows that may alarm.
+        borrowed: rows that the mesh's word counts for.
+    """
+    if rows >= rows_needed(budget):
+        return True
+    return rows >= ROWS_WITH_MESH and borrowed >= BORROWED / budget
+
+
+def calibrate(
+    reference: Scores,
+    calibration: Scores,
+    budget: float = BUDGET,
+    mesh: MeshTail | None = None,
+) -> Calibration:
     """Fit tails on reference rows and the threshold on calibration rows.
 
     Args:
         reference: scores of benign rows that are not calibration rows; at least 20.
         calibration: scores of benign rows that no model trained on.
         budget: share of benign rows that may alarm.
+        mesh: what the mesh says of tails; None borrows nothing.
 
     Raises:
         ValueError: too few reference rows, or scores that are not finite.
     """
-    fitted = Calibration(
-        budget, len(calibration), inf, Tail.fit(_log_error(reference)), Tail.fit(reference.odds)
-    )
-    if fitted.state is State.LEARNING:
+    rows = len(calibration)
+    error, odds = Tail.fit(_log_error(reference)), Tail.fit(reference.odds)
+    fitted = Calibration(budget, rows, inf, error, odds)
+    if mesh is None and not enough_rows(rows, budget):
         return fitted
-    threshold = conformal_threshold(fitted.combined(calibration), budget)
-    return Calibration(budget, len(calibration), threshold, fitted.error, fitted.odds)
+    found = threshold(fitted.combined(calibration), fitted.combined(reference), budget, mesh)
+    if not enough_rows(rows, budget, found.borrowed):
+        return fitted
+    return Calibration(
+        *(budget, rows, found.value, error, odds), found.over, found.borrowed, found.beyond
+    )

@@ -16,6 +16,7 @@ from gossip.learning.calibration import (
     rows_needed,
 )
 from gossip.learning.scoring import Scores
+from gossip.learning.tails import MeshTail
 
 
 def benign(n: int, seed: int, shift: float = 0.0) -> Scores:
@@ -159,3 +160,42 @@ def test_a_damaged_store_is_refused(name: str) -> None:
     del arrays[name]
     with pytest.raises(StateError, match=name):
         Calibration.from_arrays(arrays)
+
+
+def lent(count: int, rows: int) -> tuple[list[Calibration], MeshTail]:
+    """Gateways that tell each other of their tails; calibrated with what they hear."""
+    scored = [(benign(150, 2 * s), benign(rows, 2 * s + 1)) for s in range(count)]
+    first = [calibrate(reference, own, 0.01) for reference, own in scored]
+    told = [
+        made.contribution(reference, own)
+        for made, (reference, own) in zip(first, scored, strict=True)
+    ]
+    mesh = MeshTail.of(np.mean([each for each in told if each is not None], axis=0), count)
+    return [calibrate(reference, own, 0.01, mesh) for reference, own in scored], mesh
+
+
+def test_a_gateway_watches_sooner_with_what_the_mesh_lends() -> None:
+    made, mesh = lent(12, 80)
+    assert mesh.rows >= 900
+    rates = [each.alarms(benign(4000, 100 + s)).mean() for s, each in enumerate(made)]
+    assert all(each.state is State.WATCHING for each in made)
+    assert np.mean(rates) == pytest.approx(0.01, rel=0.4)
+    low, high = made[0].rate
+    assert low < np.mean(rates) < high < 0.05
+    again = Calibration.from_arrays(made[0].to_arrays())
+    assert (again.limit, again.rate) == (made[0].limit, made[0].rate)
+
+
+@pytest.mark.parametrize(("rows", "peers"), [(49, 40), (80, 2)])
+def test_few_rows_or_a_small_mesh_do_not_suffice(rows: int, peers: int) -> None:
+    _, mesh = lent(4, 80)
+    few = MeshTail(mesh.shares, mesh.ratio, 80 * peers)
+    made = calibrate(benign(150, 1), benign(rows, 2), 0.01, few)
+    assert (made.state, made.threshold, made.rate) == (State.LEARNING, inf, (0.0, 0.0))
+
+
+def test_a_store_from_before_gateways_could_borrow_is_read() -> None:
+    made = calibrate(benign(100, 1), benign(1000, 2), 0.01)
+    arrays = made.to_arrays()
+    again = Calibration.from_arrays({**arrays, "summary": arrays["summary"][:5]})
+    assert (again.threshold, again.rate, again.state) == (made.threshold, made.rate, made.state)

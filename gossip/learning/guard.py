@@ -1,0 +1,230 @@
+"""Whether the budget is being kept, and what to do when it is not.
+
+    flow believed benign -- saw() -> a Breach, with its reason, or None
+    a Breach -- settle() -> fall back to the last good model, or recalibrate on recent rows
+    after each training -- offer() -> the model that is to serve
+    while fallen, each cycle -- trial() -> whether the newest model has proven itself
+
+Three things are watched. The share of alarms, against the interval that the calibration promised,
+by one-sided Clopper-Pearson bounds after 64, 128, 256, … flows whose errors add up to `ERROR`: is
+the promise kept at all? The same share by ADWIN: did it rise, and out of the interval? And the
+scores themselves by ADWIN: benign traffic may change before it alarms.
+
+A flow believed benign is one that nothing speaks against but, perhaps, its score: no label, no
+storm, no burst. Leaving out what scores high would show a rate of zero for ever.
+
+Nothing here scores rows or reads a clock: the caller counts, and keeps a bounded number of recent
+rows. What is remembered is two models and some counts.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from math import ceil, exp, pi
+from typing import Generic, TypeVar, final
+
+from gossip.learning.beta import clopper_pearson
+from gossip.learning.drift import Adwin
+
+Model = TypeVar("Model")
+
+FIRST_LOOK = 64
+"""Flows before the first look; each further look is at twice as many. Our choice."""
+
+ERROR = 0.01
+"""Chance that a rate within its interval is called a breach before the counts start anew."""
+
+PROOF = 4.0
+"""A model is proven by this over the budget in flows, 400 at 1 %: alarms that a rate of three
+budgets would make 12 of. Our choice."""
+
+TRIALS = 3
+"""Passed trials, one a cycle, before a new model takes over from the last good one. Our choice."""
+
+
+class Standing(Enum):
+    """How far the model that serves is to be trusted with the budget."""
+
+    UNPROVEN = "unproven"
+    PROVEN = "proven"
+    FALLEN = "fallen back"  # an older, proven model serves
+
+
+class Cause(Enum):
+    """What was noticed."""
+
+    RATE = "rate"
+    TRAFFIC = "traffic"
+
+
+class Remedy(Enum):
+    """What is to be done about a breach."""
+
+    FALL_BACK = "fall back"
+    RECALIBRATE = "recalibrate"
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """The budget is not kept, or will not be for long.
+
+    Args:
+        cause: what was noticed.
+        reason: for a person.
+        alarms: among the flows that were counted.
+        flows: these.
+    """
+
+    cause: Cause
+    reason: str
+    alarms: int
+    flows: int
+
+
+@final
+class Guard(Generic[Model]):
+    """Keeps the model that serves and the last good one.
+
+    Args:
+        budget: share of benign flows that may alarm.
+    """
+
+    def __init__(self, budget: float) -> None:
+        if not 0 < budget < 1:
+            raise ValueError(f"a false-alarm budget lies between 0 and 1; got {budget}")
+        self.standing = Standing.UNPROVEN
+        self.reason: str | None = None
+        self.serving: Model | None = None
+        self.good: Model | None = None
+        self.candidate: Model | None = None
+        self._proof = ceil(PROOF / budget)
+        self._expected: tuple[float, float] = (0.0, 1.0)
+        self._good_expected: tuple[float, float] = (0.0, 1.0)
+        self._candidate_expected: tuple[float, float] = (0.0, 1.0)
+        self._drift, self._rate = Adwin(), Adwin()
+        self._passed = 0
+        self._restart()
+
+    @property
+    def realised(self) -> tuple[int, int]:
+        """Alarms among flows believed benign, and these, since the counts started anew."""
+        return self._alarms, self._flows
+
+    def offer(self, model: Model, expected: tuple[float, float]) -> Model:
+        """A model after training, with its calibration; gives the one that is to serve.
+
+        A model that follows another in the same standing takes over its counts: a node makes one
+        each cycle, and none would live to be judged.
+
+        Args:
+            model: with its calibration.
+            expected: interval of the false-alarm rate that its calibration promises.
+        """
+        if self.standing is Standing.FALLEN and self.good is not None:
+            self.candidate, self._candidate_expected = model, expected
+            return self.good
+        self.serving, self._expected = model, expected
+        return model
+
+    def saw(self, score: float, alarm: bool) -> Breach | None:
+        """Count a flow believed benign; tells when the budget is not kept.
+
+        Args:
+            score: combined surprise, minus the log of a tail probability.
+            alarm: whether it was above the threshold.
+        """
+        self._flows += 1
+        self._alarms += alarm
+        before = self._drift.mean
+        if self._drift.add(1.0 - exp(-max(score, 0.0))) and self._drift.mean > before:
+            return self._drifted()
+        if self._rate.add(float(alarm)) and self._rate.mean > self._expected[1]:
+            flows = self._rate.width
+            return self._left(round(self._rate.mean * flows), flows)
+        if self._flows < self._next_look:
+            return None
+        self._looks += 1
+        self._next_look *= 2
+        error = ERROR * 6 / (pi * self._looks) ** 2
+        low, _ = clopper_pearson(self._alarms, self._flows, 1 - 2 * error)
+        if low > self._expected[1]:
+            return self._left(self._alarms, self._flows)
+        if self._flows >= self._proof:
+            if self.standing is not Standing.FALLEN:
+                self.standing, self.reason = Standing.PROVEN, None
+                self.good, self._good_expected = self.serving, self._expected
+            self._restart()
+        return None
+
+    def settle(self, flows: int, alarms: int, good_alarms: int | None) -> Remedy:
+        """Decide after a breach, by what both models say of recent rows believed benign.
+
+        The last good model is gone back to if it keeps its promise on the very rows on which the
+        one that serves does not: then the model is to blame. If it does not either, or there is
+        none, the traffic has changed, and the threshold has to follow.
+
+        Args:
+            flows: recent rows believed benign.
+            alarms: among them by the model that serves.
+            good_alarms: likewise by `good`, with its own calibration; None where there is none.
+        """
+        self._restart()
+        self._drift.restart()
+        self._rate.restart()
+        fits = (
+            self.standing is not Standing.FALLEN
+            and good_alarms is not None
+            and good_alarms < alarms
+            and _keeps(good_alarms, flows, self._good_expected)
+        )
+        if fits and self.good is not None:
+            self.candidate, self._passed = None, 0
+            self.serving, self._expected = self.good, self._good_expected
+            self.standing = Standing.FALLEN
+            return Remedy.FALL_BACK
+        self.standing, self.candidate = Standing.UNPROVEN, None
+        return Remedy.RECALIBRATE
+
+    def trial(self, flows: int, alarms: int) -> bool:
+        """Judge the newest model while an older one serves; True where it takes over.
+
+        Args:
+            flows: recent rows believed benign that the candidate was not calibrated on.
+            alarms: among them by the candidate.
+        """
+        if self.standing is not Standing.FALLEN or self.candidate is None:
+            return False
+        enough = flows >= min(self._proof, FIRST_LOOK)
+        passed = enough and alarms <= flows * self._candidate_expected[1]
+        self._passed = self._passed + 1 if passed else 0
+        if self._passed < TRIALS:
+            return False
+        self.serving, self._expected = self.candidate, self._candidate_expected
+        self.candidate, self.standing = None, Standing.UNPROVEN
+        self._restart()
+        self._drift.restart()
+        self._rate.restart()
+        return True
+
+    def _left(self, alarms: int, flows: int) -> Breach:
+        low, high = self._expected
+        self.reason = (
+            f"{alarms} of {flows} flows believed benign raised alarms ({alarms / flows:.1%}), "
+            f"where {low:.1%} to {high:.1%} were expected"
+        )
+        return Breach(Cause.RATE, self.reason, alarms, flows)
+
+    def _drifted(self) -> Breach:
+        self.reason = (
+            f"flows believed benign score higher than before: {self._drift.mean:.2f} of 1 "
+            f"on average over the last {self._drift.width}"
+        )
+        return Breach(Cause.TRAFFIC, self.reason, self._alarms, self._flows)
+
+    def _restart(self) -> None:
+        self._flows = self._alarms = self._looks = 0
+        self._next_look = FIRST_LOOK
+
+
+def _keeps(alarms: int, flows: int, expected: tuple[float, float]) -> bool:
+    """Whether so many alarms are no evidence against what was expected."""
+    return flows > 0 and clopper_pearson(alarms, flows)[0] <= expected[1]

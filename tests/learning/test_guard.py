@@ -1,0 +1,120 @@
+"""A gateway whose rate leaves its interval says so, and goes back or follows, as the cause is."""
+
+import numpy as np
+import pytest
+
+from gossip.learning.guard import TRIALS, Breach, Cause, Guard, Remedy, Standing
+
+EXPECTED = (0.003, 0.023)
+BUDGET = 0.01
+
+
+def watching(model: str = "first") -> Guard[str]:
+    guard = Guard[str](BUDGET)
+    assert guard.offer(model, EXPECTED) == model
+    return guard
+
+
+def feed(guard: Guard[str], rate: float, flows: int, seed: int = 1, shift: float = 0.0) -> int:
+    """Flows until a breach, which is then the last one seen; `flows` where there is none."""
+    rng = np.random.default_rng(seed)
+    for i in range(flows):
+        alarm = bool(rng.random() < rate)
+        if guard.saw(float(rng.exponential()) + shift, alarm) is not None:
+            return i + 1
+    return flows
+
+
+def proven() -> Guard[str]:
+    guard = watching("good")
+    assert feed(guard, BUDGET, 600) == 600
+    assert (guard.standing, guard.good) == (Standing.PROVEN, "good")
+    return guard
+
+
+def fallen() -> Guard[str]:
+    guard = proven()
+    guard.offer("poisoned", EXPECTED)
+    assert feed(guard, 0.2, 2_000) < 300
+    assert guard.settle(200, 40, 2) is Remedy.FALL_BACK
+    return guard
+
+
+def test_a_rate_within_its_interval_is_left_alone() -> None:
+    for seed in range(10):
+        guard = watching()
+        assert feed(guard, BUDGET, 3_000, seed) == 3_000
+        assert guard.reason is None
+
+
+@pytest.mark.parametrize(("rate", "flows_max"), [(0.06, 1_500), (0.15, 400)])
+def test_a_rate_out_of_its_interval_is_said_with_numbers(rate: float, flows_max: int) -> None:
+    guard = watching()
+    assert feed(guard, rate, flows_max) < flows_max
+    assert guard.reason is not None
+    assert "flows believed benign raised alarms" in guard.reason
+    assert "0.3% to 2.3% were expected" in guard.reason
+    alarms, flows = guard.realised
+    assert alarms > flows * EXPECTED[1]
+
+
+def test_a_rate_that_rises_later_is_noticed_too() -> None:
+    guard = proven()
+    assert feed(guard, 0.1, 2_000, seed=5) < 500
+
+
+def test_scores_that_rise_are_noticed_before_they_alarm() -> None:
+    guard = proven()
+    rng = np.random.default_rng(4)
+    found: Breach | None = None
+    for _ in range(300):
+        found = found or guard.saw(float(rng.exponential()) + 1.0, alarm=False)
+    assert found is not None
+    assert found.cause is Cause.TRAFFIC
+    assert "score higher than before" in found.reason
+    falling = proven()
+    for _ in range(300):
+        assert falling.saw(0.01, alarm=False) is None
+
+
+def test_a_bad_model_gives_way_to_the_last_good_one_until_a_new_one_is_proven() -> None:
+    guard = fallen()
+    assert (guard.serving, guard.standing) == ("good", Standing.FALLEN)
+    assert guard.reason is not None
+    assert guard.offer("newer", EXPECTED) == "good", "it waits until it has proven itself"
+    assert not guard.trial(200, 30)
+    assert [guard.trial(200, 2) for _ in range(TRIALS)] == [False] * (TRIALS - 1) + [True]
+    assert (guard.serving, guard.standing) == ("newer", Standing.UNPROVEN)
+    assert not guard.trial(200, 0), "nothing is on trial now"
+    assert feed(guard, BUDGET, 600) == 600
+    assert (guard.standing, guard.good, guard.reason) == (Standing.PROVEN, "newer", None)
+
+
+def test_trials_have_to_be_passed_in_a_row_and_on_rows_enough() -> None:
+    guard = fallen()
+    guard.offer("newer", EXPECTED)
+    results = [guard.trial(200, alarms) for alarms in (1, 1, 50, 1, 1)]
+    assert not any(results)
+    assert not guard.trial(5, 0)
+    assert guard.serving == "good"
+
+
+def test_where_the_good_model_fares_no_better_the_threshold_follows_the_traffic() -> None:
+    for good_alarms in (38, 41, None):
+        guard = proven()
+        guard.offer("newer", EXPECTED)
+        assert guard.settle(200, 40, good_alarms) is Remedy.RECALIBRATE
+        assert guard.standing is Standing.UNPROVEN
+        assert guard.offer("recalibrated", EXPECTED) == "recalibrated"
+
+
+def test_the_good_model_can_become_bad_as_well() -> None:
+    guard = fallen()
+    assert feed(guard, 0.2, 2_000, seed=3) < 2_000
+    assert guard.settle(200, 40, 40) is Remedy.RECALIBRATE
+    assert guard.offer("recalibrated", EXPECTED) == "recalibrated"
+
+
+def test_a_senseless_budget_is_refused() -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        Guard[str](0.0)
