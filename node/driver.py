@@ -15,9 +15,20 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Train
+from gossip.antigens import Antigen
 from gossip.contacts import PeerId
 from gossip.errors import RemoteError
-from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
+from gossip.events import (
+    Event,
+    PeerLost,
+    Present,
+    Received,
+    Start,
+    Stop,
+    Timer,
+    TimerFired,
+    Trained,
+)
 from gossip.peer import Peer
 from node.p2p.transport import Transport
 
@@ -66,6 +77,14 @@ class Driver:
     def stop(self) -> None:
         """Ask for a polite end; `run` returns soon after."""
         self._stopping.set()
+
+    def present(self, antigen: Antigen) -> bool:
+        """Have the peer tell others of this; False where the inbox is full now."""
+        try:
+            self._inbox_in.send_nowait(Present(antigen))
+        except trio.WouldBlock:
+            return False
+        return True
 
     async def run(self, start: Start) -> None:
         """Live until `stop`; then say good-bye, within FAREWELL_S."""

@@ -61,14 +61,13 @@ class LeavingAntigen:
 
     Args:
         family: the attack's name.
-        state: "presented", or "not presented" with the reason.
-        reason: why it does not leave; empty if it does.
+        state: "presented" or "not presented".
+        reason: why it does not leave, or not for long; empty if it does.
         rows: labelled rows held of the family now.
-        evidence: rows that it is made of.
+        evidence: rows that it is or would be made of; 0 where there are too few.
         created_s: seconds since 1970, None for one that does not exist yet; expires_s likewise.
-        life_s: from the one to the other.
-        bytes: as it travels.
-        components: of the description; empty where there is none.
+        bytes: as it travels or would travel.
+        components: of the description; empty where there are too few rows.
     """
 
     family: str
@@ -78,7 +77,6 @@ class LeavingAntigen:
     evidence: int
     created_s: int | None
     expires_s: int | None
-    life_s: int
     bytes: int
     components: tuple[Component, ...]
 

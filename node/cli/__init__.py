@@ -12,7 +12,18 @@ from typing import Any
 import click
 
 from gossip.errors import HedgerowError, LocalError
-from node.cli import compare, data, demo, operate, report, scenarios, simulate, sweep, topology
+from node.cli import (
+    antigens,
+    compare,
+    data,
+    demo,
+    operate,
+    report,
+    scenarios,
+    simulate,
+    sweep,
+    topology,
+)
 from node.cli.output import hush
 
 
@@ -99,6 +110,8 @@ for _command in (
     operate.join,
     operate.status,
     operate.psk,
+    antigens.show_what_leaves,
+    antigens.antigens,
     operate.config,
     operate.replay,
     topology.topology,

@@ -8,6 +8,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 
 from libp2p.crypto.ed25519 import create_new_key_pair
@@ -46,6 +47,11 @@ class Identity:
     def peer(self) -> PeerId:
         """The public name: the base58 form of the public key."""
         return PeerId(str(ID.from_pubkey(self.key_pair.public_key)))
+
+
+def samples_seed(identity: Identity) -> bytes:
+    """Secret that gives each flow its role; the same in every life, so that roles never change."""
+    return blake2b(b"samples", digest_size=32, key=identity.seed).digest()
 
 
 def new_identity() -> Identity:

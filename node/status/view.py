@@ -3,17 +3,26 @@
 Lines are as long as what they say: an address or a path is never broken, so that it can be copied.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
 from node.logs import printable
-from node.status.document import AlertsStatus, DetectorStatus, MeshStatus, SensorStatus, Status
+from node.status.document import (
+    AlertsStatus,
+    AntigensStatus,
+    DetectorStatus,
+    MeshStatus,
+    SensorStatus,
+    Status,
+)
 from node.times import short_time
 
 PEERS_LISTED = 12
 _INDENT = " " * 2
 _GAP = 4
+_STATES = {"quarantined": "red", "waiting": "yellow", "own": "dim"}
 _COLOURS = {"running": "green", "watching": "green", "isolated": "red"}
 
 Cell = str | Text
@@ -28,10 +37,16 @@ def render(status: Status) -> Text:
         *_node(status),
         *_mesh(status.mesh),
         *_detector(status.detector),
+        *_antigens(status.antigens, time.time()),
         *(_sensors(status.sensors) if status.sensors else ()),
         *_alerts(status.alerts),
     ]
     return Text("\n").join(lines)
+
+
+def antigens(found: AntigensStatus, now_s: float) -> Text:
+    """What `hedgerow antigens list` shows; `now_s` is in seconds since 1970."""
+    return Text("\n").join(_antigens(found, now_s))
 
 
 def bytes_text(count: int) -> str:
@@ -160,6 +175,32 @@ def _detector(detector: DetectorStatus) -> Iterator[Text]:
             ("loss", "—" if detector.loss is None else f"{detector.loss:.4g}"),
         ],
     )
+
+
+def _antigens(found: AntigensStatus, now_s: float) -> Iterator[Text]:
+    counts: dict[str, int] = {}
+    for each in found.held:
+        counts[each.state] = counts.get(each.state, 0) + 1
+    part = "share own" if found.share else "own not shared" if found.use else "not used"
+    title = f"Antigens: {len(found.held)} held ({_counts(counts)}); {part}"
+    if not found.held:
+        return iter((_said(title, "italic"),))
+    rows: list[tuple[Cell, ...]] = [
+        (
+            each.id,
+            each.family,
+            _said(each.state, _STATES.get(each.state, "")),
+            f"{each.evidence:,}",
+            duration_text(max(0.0, now_s - each.created_s)),
+            short_time(each.expires_s),
+            share_text(each.false_alarms),
+            each.origin,
+            each.reason,  # last: it may be long
+        )
+        for each in found.held
+    ]
+    headings = ("id", "family", "state", "rows", "age", "expires", "alarms", "origin", "reason")
+    return _table(title, headings, rows)
 
 
 def _sensors(sensors: tuple[SensorStatus, ...]) -> Iterator[Text]:

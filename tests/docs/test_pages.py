@@ -59,7 +59,7 @@ def unknown_commands(text: str) -> list[str]:
     wrong = []
     code = re.sub(r"\\\n\s*", " ", text)  # a command over several lines is one
     for line in re.findall(
-        r"(?m)\bhedgerow +([a-z]+(?: [^`\n]*)?)(?=`|$)", "\n".join(in_code(code))
+        r"(?m)\bhedgerow +([a-z]+(?:-[a-z]+)*(?: [^`\n]*)?)(?=`|$)", "\n".join(in_code(code))
     ):
         name, *words = line.split()
         command = cli.commands.get(name)
@@ -119,7 +119,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 
 def test_every_command_is_in_the_readme() -> None:
-    named = set(re.findall(r"hedgerow ([a-z]+)", text_of("README.md")))
+    named = set(re.findall(r"hedgerow ([a-z-]+)", text_of("README.md")))
     assert set(cli.commands) <= named
 
 
