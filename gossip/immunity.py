@@ -10,6 +10,7 @@ haste gain nothing.
 """
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from gossip.antigens import ID_BYTES, Antigen, Seal, check, is_live, verified
 from gossip.codec import GIVEN_MAX as GIVEN_AT_ONCE
@@ -28,8 +29,9 @@ ORIGINS_MAX = 4
 them lie or leave. Our choice."""
 
 PASSED_MAX = 512
-"""Ids kept in mind that are known but not held: outdated, expired, over a quota. Eight times what
-may be held; one that is forgotten is asked for and passed over again. Our choice."""
+"""Ids kept in mind that are known but not held: outdated, expired, over a quota; and revocations
+for which there was no room. Eight times what may be held; an id that is forgotten is asked for and
+passed over again. Our choice."""
 
 ASKED_MAX = 128
 ASKED_OF_ONE_MAX = 16
@@ -46,8 +48,14 @@ GIVEN_TO_ONE_MAX = 16
 """Antigens sent in answers in one cycle, and to one asker: an answer is 450 times as long as the
 question. 16 are what an asker of this version asks for; 256 are 1 MB."""
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 Key = tuple[str, PeerId]
 """Family and origin: the order in which drivers see them."""
+
+Age = tuple[int, bool, bytes]
+"""Serial, whether it revokes, id."""
 
 
 @record
@@ -65,7 +73,7 @@ class Held:
         return self.antigen.family, self.antigen.origin
 
     @property
-    def age(self) -> tuple[int, bool, bytes]:
+    def age(self) -> Age:
         """The higher, the newer. Peers agree on it even if the origin gave one serial twice."""
         return self.antigen.serial, self.antigen.revokes, self.id
 
@@ -103,8 +111,9 @@ class Immunity:
     """
 
     __slots__ = (
-        "_asked", "_asked_of", "_before", "_by_id", "_cycle", "_epoch_s", "_given", "_held",
-        "_holds", "_limit", "_me", "_others", "_passed", "_schema", "_seal", "_seed", "_verified",
+        "_asked", "_asked_of", "_before", "_by_id", "_cycle", "_epoch_s", "_given", "_graves",
+        "_held", "_holds", "_limit", "_me", "_others", "_passed", "_schema", "_seal", "_seed",
+        "_verified",
     )  # fmt: skip
 
     def __init__(
@@ -129,6 +138,7 @@ class Immunity:
         self._holds = b""
         self._others: tuple[Antigen, ...] | None = ()
         self._passed: dict[bytes, None] = {}
+        self._graves: dict[Key, Age] = {}  # of tombstones for which there was no room
         # Whom an id was asked of, in this cycle and in the one before; None once answered.
         self._asked: dict[bytes, PeerId | None] = {}
         self._before: dict[bytes, PeerId | None] = {}
@@ -319,6 +329,9 @@ class Immunity:
             return "an antigen that is not live"
         old = self._held.get(new.key)
         if old is None:
+            grave = self._graves.get(new.key)
+            if grave is not None and grave >= new.age and not new.antigen.revokes:
+                return "an antigen that its origin has revoked"
             return "" if self._leaving(new) is not None else "an antigen for which there is no room"
         if old.age >= new.age:
             return "an antigen no newer than what is held"
@@ -329,7 +342,11 @@ class Immunity:
 
     def _store(self, new: Held) -> None:
         old = self._held.get(new.key)
-        self._drop([old] if old is not None else self._leaving(new) or [])
+        leaving = [old] if old is not None else self._leaving(new) or []
+        for held in leaving:
+            if held.antigen.revokes and held is not old:
+                _remember(self._graves, held.key, held.age)
+        self._drop(leaving)
         self._held[new.key] = new
         self._by_id[new.id] = new.antigen
         self._passed.pop(new.id, None)
@@ -371,9 +388,7 @@ class Immunity:
         self._renew()
 
     def _pass_over(self, known: bytes) -> None:
-        if known not in self._passed and len(self._passed) >= PASSED_MAX:
-            del self._passed[next(iter(self._passed))]
-        self._passed[known] = None
+        _remember(self._passed, known, None)
 
     def _renew(self) -> None:
         self._holds = b"".join(sorted(self._by_id))
@@ -385,6 +400,12 @@ _NOTHING = Heard()
 _HASTY = "an antigen renewed twice in one cycle"
 """Only the first is taken, so that an origin cannot make the mesh carry one family without end;
 the other is asked for again in the next cycle."""
+
+
+def _remember(kept: dict[K, V], key: K, value: V) -> None:
+    if key not in kept and len(kept) >= PASSED_MAX:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 def _places(crowd: Iterable[Held]) -> dict[bytes, int]:

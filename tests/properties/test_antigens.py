@@ -97,7 +97,6 @@ class Sealed(Life):
             if key in held and held[key].revokes:
                 self.buried[key] = age(held[key])
             elif key not in held:
-                self.buried.pop(key, None)  # no room for the tombstone, or everything expired
                 assert key[1] != self.me or not is_live(antigen, now_s)
         self.before = held
         self.own = {f: a for (f, origin), a in held.items() if origin == self.me}
@@ -105,6 +104,7 @@ class Sealed(Life):
         if immunity is not None:
             assert immunity.holds == b"".join(sorted(a.id for a in held.values()))
             assert len(immunity._passed) <= PASSED_MAX
+            assert len(immunity._graves) <= PASSED_MAX
             assert len(immunity._asked) <= ASKED_MAX
             assert len(immunity._before) <= ASKED_MAX
             assert len(immunity._asked_of) <= ASKED_MAX

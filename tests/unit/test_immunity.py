@@ -174,6 +174,21 @@ def test_the_revoked_never_comes_back_while_it_could_be_sent():
     assert fresh.offered(an_antigen(serial=7)).new  # its origin may change its mind
 
 
+def test_the_revoked_stays_away_even_when_a_crowd_has_driven_out_its_tombstone():
+    holder = Holder()
+    old = an_antigen("honest", serial=1)
+    tombstone = an_antigen("honest", serial=2, revokes=True)
+    holder.offered(old)
+    holder.offered(tombstone)
+    for i in range(40):
+        holder.offered(an_antigen(f"sybil {i}", expires_s=500), sender=f"s{i}")
+    assert tombstone.id not in holder.immunity.holds
+    holder.next_cycle(1_000)
+    assert holder.immunity.holds == b""
+    assert holder.offered(old).shed == "an antigen that its origin has revoked"
+    assert holder.offered(tombstone).new == (tombstone,)  # for the others
+
+
 def test_the_expired_is_forgotten_and_only_shed_when_it_comes_again():
     holder, antigen = Holder(), an_antigen(expires_s=200)
     holder.offered(antigen)
