@@ -11,9 +11,10 @@ from gossip.learning.mixture import components_max
 from scenarios.data.shards import Shards
 from scenarios.immunity.evidence import Evidence
 from scenarios.immunity.presenting import Presenter
+from scenarios.immunity.rehearsing import Rehearsing
 from scenarios.plan.antigens import rehearsed
 from scenarios.plan.plan import Plan
-from scenarios.world.training import Rehearses, Rows
+from scenarios.world.training import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Immune:
     """
 
     presenter: Presenter
-    rehearsing: Rehearses
+    rehearsing: Rehearsing
 
 
 def immune(
@@ -54,8 +55,6 @@ def immune(
     learning = plan.scenario.learning
     if not learning.antigens:
         return None
-    from scenarios.immunity.rehearsing import Rehearsing  # noqa: PLC0415 - until it is there
-
     if components_max(shards.features) < 1:
         raise ConfigError(
             f"{plan.where}: learning.antigens: no antigen has room for {shards.features} features"

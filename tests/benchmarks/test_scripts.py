@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.scenarios.published import nsl_row, write
 
 QUICK = ("--repeats", "1", "--seconds", "0.001")
 SMALLEST: dict[str, tuple[str, ...]] = {
@@ -45,7 +46,7 @@ def figures(document: dict[str, Any]) -> list[float]:
 def test_every_script_is_run_here() -> None:
     # As `make bench` finds them.
     scripts = {path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")}
-    assert scripts == {*SMALLEST, "baselines"}
+    assert scripts == {*SMALLEST, "baselines", "immunity"}
 
 
 @pytest.mark.parametrize("script", SMALLEST)
@@ -83,3 +84,39 @@ def test_baselines_set_every_method_beside_gossip(tmp_path: Path) -> None:
     rows = next(iter(document["tables"].values()))
     assert len(rows) == 8
     assert all(float(row["auc mean"]) > 0.0 for row in rows)
+
+
+def test_immunity_sets_its_arms_side_by_side_where_it_has_the_data(tmp_path: Path) -> None:
+    assert "skipped" in run("immunity")
+    attacks = [
+        "neptune",
+        "satan",
+        "ipsweep",
+        "portsweep",
+        "smurf",
+        "nmap",
+        "back",
+        "teardrop",
+        "warezclient",
+    ]
+    rows = [nsl_row("normal", service=("http", "ftp")[number % 2]) for number in range(1_400)]
+    for place, name in enumerate(attacks):
+        service = ("http", "ftp")[place % 2]
+        rows += [nsl_row(name, service=service, src_bytes=9**place + n) for n in range(100)]
+    write(tmp_path / "KDDTrain+_20Percent.txt", *rows)
+    options = (
+        "--repeats",
+        "1",
+        "--peers",
+        "4",
+        "--families",
+        "back",
+        "--arms",
+        "antigens",
+        "ceiling",
+    )
+    document = json.loads(run("immunity", str(tmp_path), *options, "--json"))
+    rows = {row["arm"]: row for row in document["rows"]}
+    assert rows.keys() == {"antigens", "ceiling"}
+    assert rows["ceiling"]["+10 share"] == 1.0
+    assert rows["antigens"]["MB"] > rows["ceiling"]["MB"] > 0.0
