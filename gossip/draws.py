@@ -34,6 +34,7 @@ class Purpose(Enum):
     PROBE = "probe"
     REACTIVE = "reactive"
     REFRESH = "refresh"
+    REHEARSAL = "rehearsal"
     ROUNDING = "rounding"
     ROWS = "rows"
     SAMPLER = "sampler"

@@ -105,14 +105,16 @@ class Mixture:
     def log_density(self, rows: Floats, floor: float = FLOOR) -> Numbers:
         """Natural log of the density at each row, float64 `(n,)`; spreads are at least `floor`."""
         shares = self.shares.astype(np.float64)
-        terms = np.full((len(shares), len(rows)), -np.inf)
-        for j in np.flatnonzero(shares):
-            spread = np.maximum(self.spreads[j].astype(np.float64), floor)
-            z = (rows - self.means[j].astype(np.float64)) / spread
-            scale = log(shares[j] / shares.sum()) - np.log(spread).sum()
-            terms[j] = scale - 0.5 * np.square(z).sum(axis=1)
-        top = terms.max(axis=0)
-        total: Numbers = top + np.log(np.exp(terms - top).sum(axis=0))
+        counted = np.flatnonzero(shares)
+        middle = self.means[counted].astype(np.float64).mean(axis=0)  # keeps squares small
+        x, means = rows - middle, self.means[counted] - middle
+        spreads = np.maximum(self.spreads[counted].astype(np.float64), floor)
+        precision = 1.0 / np.square(spreads)
+        constant = np.log(shares[counted] / shares.sum()) - np.log(spreads).sum(axis=1)
+        constant -= 0.5 * (np.square(means) * precision).sum(axis=1)
+        terms = constant + x @ (means * precision).T - 0.5 * np.square(x) @ precision.T
+        top = terms.max(axis=1, keepdims=True)
+        total: Numbers = top[:, 0] + np.log(np.exp(terms - top).sum(axis=1))
         return total - 0.5 * self.features * log(2 * pi)
 
     def pack(self) -> bytes:

@@ -1,0 +1,241 @@
+"""Which of others' antigens a peer learns from, and the rows that it draws from them.
+
+Generative rehearsal (Robins 1995; Shin et al., NeurIPS 2017), with what others have seen in place
+of one's own past.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossip.antigens import Antigen
+from gossip.draws import Purpose, generator
+from gossip.errors import RemoteError
+from gossip.learning.calibration import BUDGET
+from gossip.learning.mixture import Floats, Mixture
+from gossip.learning.tolerance import (
+    VOUCHED_MAX,
+    Benign,
+    Cost,
+    State,
+    Verdict,
+    material_change,
+)
+
+ANTIGENS_MAX = 512
+"""Looked at in one review, in the order given: bounds the work (about 1 ms each, once)."""
+
+EVIDENCE_COUNTED = 512
+"""Evidence beyond this counts no more; what a gateway holds of one family at most. An origin may
+claim any number."""
+
+BALANCE = 0.5
+"""An origin's share of a family's draws grows with its evidence to this power, as a family's share
+of a gateway's own labelled rows does (`SampleConfig.balance`)."""
+
+ORIGIN_SHARE_MAX = 0.5
+"""Of a family's draws, where there are several origins. Our choice: no single one decides."""
+
+_NO_ROWS = np.zeros((0, 0), np.float32)
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of one antigen: what it says, what it costs, and who says the same."""
+
+    mixture: Mixture
+    cost: Cost | None
+    agrees: dict[bytes, bool] = field(default_factory=dict)
+
+
+class Rehearsal:
+    """One peer's view of others' antigens.
+
+    What it decides follows from the last `review`'s arguments alone, unless benign rows change a
+    little from one review to the next: then the measurements of before are kept.
+
+    Args:
+        features: columns of a row.
+        seed: of the draws; secret in a live node, so that nobody can foresee what is drawn.
+        peer: this peer's id.
+        budget: share of benign rows that an antigen may make alarm.
+    """
+
+    def __init__(self, features: int, seed: bytes, peer: str, budget: float = BUDGET) -> None:
+        self._features = features
+        self._seed = seed
+        self._peer = peer
+        self._budget = budget
+        self._held: Floats = _NO_ROWS
+        self._train: Floats = _NO_ROWS
+        self._benign: Benign | None = None
+        self._known: dict[bytes, _Known] = {}
+        self._verdicts: dict[bytes, Verdict] = {}
+        self._used: dict[str, list[tuple[Antigen, Mixture]]] = {}
+
+    @property
+    def verdicts(self) -> Mapping[bytes, Verdict]:
+        """Of each antigen of the last review, by its id."""
+        return MappingProxyType(self._verdicts)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Families that are rehearsed, sorted."""
+        return tuple(self._used)
+
+    def review(
+        self,
+        antigens: Sequence[Antigen],
+        benign_train: Floats,
+        benign_held: Floats,
+        own_families: Collection[str],
+        approved: Collection[bytes] = (),
+    ) -> None:
+        """Decide of each antigen whether to learn from it.
+
+        Measured once each, and again where benign rows changed (see `material_change`).
+
+        Args:
+            antigens: of others, checked, verified and live; revoking ones are passed over.
+            benign_train: own benign rows to learn from, unscaled float32 `(n, features)`.
+            benign_held: own benign rows that nothing was trained on; the arrays are kept, so they
+                must not be written to afterwards.
+            own_families: those of which this peer has rows enough of its own (`EVIDENCE_MIN`).
+            approved: ids that an operator released.
+        """
+        self._learn(benign_train, benign_held)
+        told = [each for each in antigens[:ANTIGENS_MAX] if not each.revokes]
+        told.sort(key=lambda each: (each.family, each.origin, each.id))
+        self._verdicts = {
+            each.id: Verdict(State.WAITING, None, f"more than {ANTIGENS_MAX} are held")
+            for each in antigens[ANTIGENS_MAX:]
+        }
+        known: dict[bytes, _Known] = {}
+        for each in told:
+            found = self._known.get(each.id) or self._measured(each)
+            if found is not None:
+                known[each.id] = found
+        self._known = known
+        self._used = {}
+        for each in told:
+            verdict = self._judged(each, told, own_families, approved)
+            self._verdicts[each.id] = verdict
+            if verdict.state.rehearsed:
+                self._used.setdefault(each.family, []).append((each, known[each.id].mixture))
+
+    def draw(
+        self, cycle: int, steps: int, rows: int
+    ) -> tuple[Floats, tuple[str, ...], NDArray[np.int64]] | None:
+        """Rows of the families in use, as many of each on average; None without any.
+
+        The same for the same seed, peer, cycle and antigens in use.
+
+        Returns:
+            Rows, unscaled float32 `(steps, rows, features)`; the families' names, sorted; and each
+            row's place among them, int64 `(steps, rows)`.
+        """
+        if not self._used:
+            return None
+        rng = generator(self._seed, self._peer, cycle, Purpose.REHEARSAL)
+        index = rng.integers(len(self._used), size=(steps, rows))
+        x = np.empty((steps, rows, self._features), np.float32)
+        for number, told in enumerate(self._used.values()):
+            places = np.argwhere(index == number)
+            which = rng.choice(len(told), size=len(places), p=_shares([a for a, _ in told]))
+            for origin, (_, mixture) in enumerate(told):
+                own = places[which == origin]
+                x[own[:, 0], own[:, 1]] = mixture.draw(len(own), rng)
+        return x, self.names, index
+
+    def _learn(self, train: Floats, held: Floats) -> None:
+        if not material_change(self._train, train) and not material_change(self._held, held):
+            return
+        self._train, self._held = train, held
+        self._known = {}
+        try:
+            self._benign = Benign(train, held, self._rng("benign"))
+        except ValueError:
+            self._benign = None
+
+    def _rng(self, about: str) -> np.random.Generator:
+        return generator(self._seed, f"{self._peer}\0{about}", 0, Purpose.REHEARSAL)
+
+    def _measured(self, antigen: Antigen) -> _Known | None:
+        try:
+            mixture = Mixture.unpack(antigen.description, self._features)
+        except RemoteError:
+            return None
+        if self._benign is None:
+            return _Known(mixture, None)
+        return _Known(mixture, self._benign.cost(mixture, self._rng(antigen.id.hex())))
+
+    def _judged(
+        self,
+        antigen: Antigen,
+        told: Sequence[Antigen],
+        own_families: Collection[str],
+        approved: Collection[bytes],
+    ) -> Verdict:
+        known = self._known.get(antigen.id)
+        if known is None:
+            return Verdict(State.QUARANTINED, None, "its description is damaged")
+        cost = known.cost
+        share = None if cost is None else cost.share
+        if antigen.family in own_families:
+            return Verdict(State.KNOWN, share, "this peer has rows of its own")
+        if cost is not None and not cost.exceeds(self._budget):
+            return Verdict(State.USED, share, f"costs {_words(cost)}")
+        against = (
+            "this peer has too few benign rows to measure it by"
+            if cost is None
+            else f"would make {_words(cost)} alarm; the budget is {100 * self._budget:g} %"
+        )
+        if antigen.id in approved:
+            return Verdict(State.APPROVED, share, f"{against}, but the operator released it")
+        vouching = self._vouching(antigen, told) if share is not None and share < VOUCHED_MAX else 0
+        if vouching:
+            return Verdict(
+                State.VOUCHED, share, f"{against}, but other origins that say the same: {vouching}"
+            )
+        return Verdict(State.QUARANTINED, share, against)
+
+    def _vouching(self, antigen: Antigen, told: Sequence[Antigen]) -> int:
+        """Other origins that describe the family alike."""
+        return len(
+            {
+                other.origin
+                for other in told
+                if other.family == antigen.family
+                and other.origin != antigen.origin
+                and self._agree(antigen.id, other.id)
+            }
+        )
+
+    def _agree(self, one: bytes, other: bytes) -> bool:
+        a, b = self._known.get(min(one, other)), self._known.get(max(one, other))
+        if a is None or b is None or self._benign is None:
+            return False
+        if max(one, other) not in a.agrees:
+            rng = self._rng(f"{min(one, other).hex()} {max(one, other).hex()}")
+            a.agrees[max(one, other)] = self._benign.agree(a.mixture, b.mixture, rng)
+        return a.agrees[max(one, other)]
+
+
+def _words(cost: Cost) -> str:
+    return f"{cost.hits} of {cost.rows} benign rows ({100 * cost.share:.1f} %)"
+
+
+def _shares(told: Sequence[Antigen]) -> NDArray[np.float64]:
+    """Each antigen's share of its family's draws, float64 `(n,)`."""
+    counted = [min(each.evidence, EVIDENCE_COUNTED) for each in told]
+    weight = np.array(counted, np.float64) ** BALANCE
+    shares: NDArray[np.float64] = weight / weight.sum()
+    top = int(shares.argmax())
+    if len(told) > 1 and shares[top] > ORIGIN_SHARE_MAX:
+        shares *= (1.0 - ORIGIN_SHARE_MAX) / (1.0 - shares[top])
+        shares[top] = ORIGIN_SHARE_MAX
+    shares /= shares.sum()
+    return shares

@@ -1,0 +1,212 @@
+"""What a peer makes of others' antigens: which it uses, which it refuses, what it draws."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gossip.antigens import SIGNATURE_BYTES, Antigen
+from gossip.contacts import PeerId
+from gossip.learning.mixture import Floats, Mixture
+from gossip.learning.rehearsal import ANTIGENS_MAX, EVIDENCE_COUNTED, Rehearsal
+from gossip.learning.tolerance import Benign, Cost, State, material_change
+
+FEATURES = 6
+BUDGET = 0.005
+
+
+def benign(n: int = 600, seed: int = 1) -> Floats:
+    """Two kinds of ordinary flows."""
+    rng = np.random.default_rng(seed)
+    rows = 0.5 * rng.normal(size=(n, FEATURES))
+    rows[:, 0] += 4 * rng.integers(2, size=n)
+    return rows.astype(np.float32)
+
+
+def attack(n: int = 60, column: int = 2, seed: int = 2) -> Floats:
+    """Like the first kind, but for one column."""
+    rows = 0.3 * np.random.default_rng(seed).normal(size=(n, FEATURES))
+    rows[:, column] += 6
+    return rows.astype(np.float32)
+
+
+def described(rows: Floats, seed: int = 1) -> Mixture:
+    return Mixture.fit(rows, np.random.default_rng(seed))
+
+
+def antigen(
+    rows: Floats | Mixture, family: str = "back", origin: str = "a", evidence: int = 60
+) -> Antigen:
+    mixture = rows if isinstance(rows, Mixture) else described(rows)
+    description = mixture.pack() if evidence else b""
+    signature = bytes(SIGNATURE_BYTES)
+    return Antigen(PeerId(origin), family, 1, evidence, 0, 10, description, signature)
+
+
+def reviewed(
+    antigens: Sequence[Antigen],
+    own: Sequence[str] = (),
+    approved: Sequence[bytes] = (),
+    held: int = 500,
+) -> Rehearsal:
+    made = Rehearsal(FEATURES, b"seed", "me", BUDGET)
+    made.review(antigens, benign(), benign(held, 3), own, approved)
+    return made
+
+
+def state_of(rehearsal: Rehearsal, of: Antigen) -> State:
+    return rehearsal.verdicts[of.id].state
+
+
+def test_an_attack_is_used_and_a_mimic_is_not() -> None:
+    true, mimic = antigen(attack()), antigen(benign(80, 7), "mimic", "b")
+    made = reviewed([true, mimic])
+    assert state_of(made, true) is State.USED
+    assert made.verdicts[true.id].false_alarms == 0.0
+    assert state_of(made, mimic) is State.QUARANTINED
+    assert made.verdicts[mimic.id].false_alarms == pytest.approx(0.95, abs=0.1)
+    assert "benign rows (9" in made.verdicts[mimic.id].reason
+    assert "the budget is 0.5 %" in made.verdicts[mimic.id].reason
+    assert made.names == ("back",)
+
+
+@pytest.mark.parametrize("wider", [1.0, 3.0])
+def test_a_mimic_that_is_widened_or_hides_among_true_components_is_found(wider: float) -> None:
+    one, other = described(benign(80, 7)), described(attack())
+    wide = replace(one, spreads=one.spreads * np.float32(wider))
+    among = Mixture(
+        np.concatenate([0.1 * one.shares[:2], other.shares[:2]]).astype(np.float32),
+        np.concatenate([wide.means[:2], other.means[:2]]),
+        np.concatenate([wide.spreads[:2], other.spreads[:2]]),
+    )
+    hidden, plain = antigen(among, "x"), antigen(wide, "y")
+    made = reviewed([hidden, plain])
+    assert state_of(made, hidden) is State.QUARANTINED
+    assert state_of(made, plain) is State.QUARANTINED
+
+
+def test_an_operator_releases_what_would_cost_too_much_and_own_rows_come_first() -> None:
+    mimic = antigen(benign(80, 7))
+    assert state_of(reviewed([mimic], approved=[mimic.id]), mimic) is State.APPROVED
+    assert reviewed([mimic], approved=[mimic.id]).names == ("back",)
+    known = reviewed([mimic], own=["back"], approved=[mimic.id])
+    assert state_of(known, mimic) is State.KNOWN
+    assert known.names == ()
+
+
+def close_to_benign(seed: int) -> Mixture:
+    """Costs more than the budget, and less than 5 %."""
+    rows = attack(200, column=1, seed=seed)
+    rows[:, 1] -= 6 - 1.3
+    rows *= np.float32(0.5)
+    rows[:, 1] *= 2
+    return described(rows)
+
+
+def test_independent_origins_vouch_for_each_other_but_not_for_a_blatant_mimic() -> None:
+    one, other = antigen(close_to_benign(1)), antigen(close_to_benign(2), origin="b")
+    alone = reviewed([one])
+    cost = alone.verdicts[one.id].false_alarms
+    assert cost is not None
+    assert BUDGET < cost < 0.05
+    assert state_of(alone, one) is State.QUARANTINED
+    together = reviewed([one, other])
+    assert state_of(together, one) is state_of(together, other) is State.VOUCHED
+    for no_help in (
+        antigen(close_to_benign(2), origin="a", evidence=61),
+        antigen(close_to_benign(2), family="smurf", origin="b"),
+        antigen(attack(column=4), origin="b"),
+    ):
+        assert state_of(reviewed([one, no_help]), one) is State.QUARANTINED
+    mimics = [antigen(benign(80, 7 + i), origin=f"m{i}") for i in range(3)]
+    found = reviewed(mimics)
+    assert all(state_of(found, each) is State.QUARANTINED for each in mimics)
+
+
+def test_without_benign_rows_nothing_is_used_but_what_an_operator_releases() -> None:
+    true, other = antigen(attack()), antigen(attack(), origin="b")
+    made = reviewed([true, other], held=19, approved=[other.id])
+    assert state_of(made, true) is State.QUARANTINED
+    assert "too few benign rows" in made.verdicts[true.id].reason
+    assert made.verdicts[true.id].false_alarms is None
+    assert state_of(made, other) is State.APPROVED
+
+
+def test_a_damaged_description_a_revoking_antigen_and_too_many_are_not_used() -> None:
+    damaged = replace(antigen(attack()), description=b"\1\1ab")
+    many = [antigen(attack(), f"f{i}") for i in range(3)]
+    revoking = antigen(attack(), "gone", evidence=0)
+    made = Rehearsal(FEATURES, b"seed", "me", BUDGET)
+    extra = [damaged] * (ANTIGENS_MAX - 3) + many + [revoking]
+    made.review([revoking, *extra], benign(), benign(500, 3), ())
+    assert state_of(made, damaged) is State.QUARANTINED
+    assert "damaged" in made.verdicts[damaged.id].reason
+    assert [state_of(made, each) for each in many] == [State.USED, State.USED, State.WAITING]
+    assert made.names == ("f0", "f1")
+
+
+def test_draws_are_of_the_families_in_use_and_repeat() -> None:
+    told = [antigen(attack(), "back"), antigen(attack(column=4), "smurf", "b")]
+    made = reviewed([*told, antigen(benign(80, 7), "mimic")], own=())
+    found = made.draw(7, 5, 40)
+    assert found is not None
+    x, names, index = found
+    assert (x.shape, x.dtype, index.shape) == ((5, 40, FEATURES), np.float32, (5, 40))
+    assert names == ("back", "smurf")
+    assert 60 < (index == 0).sum() < 140
+    assert (x[..., 2][index == 0] > 4).all()
+    assert (x[..., 4][index == 1] > 4).all()
+    again = reviewed(told[::-1]).draw(7, 5, 40)
+    assert again is not None
+    assert np.array_equal(x, again[0])
+    other = made.draw(8, 5, 40)
+    assert other is not None
+    assert not np.array_equal(x, other[0])
+    assert reviewed([]).draw(7, 5, 40) is None
+
+
+def test_no_origin_has_more_than_its_share() -> None:
+    told = [antigen(attack(), evidence=2**60)]
+    told += [antigen(attack(column=4), origin=f"o{i}", evidence=40) for i in range(2)]
+    found = reviewed(told).draw(1, 20, 100)
+    assert found is not None
+    loud = (found[0][..., 2] > 3).mean()
+    assert loud == pytest.approx(0.5, abs=0.05)
+    few = [replace(told[0], evidence=EVIDENCE_COUNTED // 8), told[1]]
+    quiet = reviewed(few).draw(1, 20, 100)
+    assert quiet is not None
+    assert (quiet[0][..., 2] > 3).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_what_was_measured_is_kept_until_benign_rows_change() -> None:
+    own = antigen(attack())
+    made = reviewed([own])
+    before = made.verdicts[own.id]
+    made.review([own], benign(620, 5), benign(490, 6), ())
+    assert made.verdicts[own.id] == before
+    moved = np.concatenate([benign(), attack(100)])
+    made.review([own], moved, np.concatenate([benign(400, 3), attack(100, seed=5)]), ())
+    assert state_of(made, own) is State.QUARANTINED
+
+
+def test_what_is_a_material_change() -> None:
+    rows = benign()
+    assert not material_change(rows, rows)
+    assert not material_change(rows, benign(500, 9))
+    assert material_change(rows, benign(400, 9))
+    assert material_change(rows, rows + np.float32(0.4))
+    assert material_change(rows[:0], rows)
+
+
+@pytest.mark.parametrize(
+    ("hits", "rows", "too_much"),
+    [(0, 20, False), (1, 20, False), (2, 20, True), (2, 1000, False), (12, 1000, True)],
+)
+def test_a_cost_exceeds_the_budget_only_beyond_chance(hits: int, rows: int, too_much: bool) -> None:
+    assert Cost(hits, rows).exceeds(BUDGET) == too_much
+
+
+def test_costs_need_benign_rows() -> None:
+    with pytest.raises(ValueError, match="20 are needed"):
+        Benign(benign(), benign(19), np.random.default_rng(1))
