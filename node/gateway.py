@@ -3,7 +3,7 @@
     sensors ── Intake ── Watch ── Alerter
                            │
     Peer ── Driver ── Trainer ── Store
-      │
+      │        └───── Immune
     transport
 
 `run` composes these, restores what an earlier life left, and ends politely on SIGTERM.
@@ -11,34 +11,41 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b
 from typing import Any
 
 import trio
+from gossip.learning.rehearsal import Rehearsal
 
 from gossip.actions import Action, Train
+from gossip.antigens import Antigen
 from gossip.arrays import group_of, prefixed
 from gossip.codec import frame_bytes_max
 from gossip.contacts import Contact, PeerId
 from gossip.errors import ConfigError, StateError
 from gossip.events import Event, Start, Trained
+from gossip.features import SCHEMA
 from gossip.flows import Flow
 from gossip.learning.calibration import State
 from gossip.learning.learner import Learner
 from gossip.peer import Peer
 from node.addresses import merge_contacts, parse_contact
 from node.alerts.alerter import Alerter
+from node.antigens import kept
+from node.antigens.immune import Immune
+from node.antigens.presenting import Presenter
 from node.config.settings import Settings
 from node.detection import fingerprint_of, new_learner, new_watch
 from node.driver import Driver
 from node.intake import Intake
 from node.logs import get_logger
 from node.p2p.host import open_transport
-from node.p2p.identity import Identity, load_or_create_identity
+from node.p2p.identity import Identity, load_or_create_identity, samples_seed
 from node.p2p.psk import load_psk
+from node.p2p.seal import Ed25519Seal
 from node.p2p.transport import Transport, TransportSettings
 from node.state.journal import Head, Journal, digest
 from node.state.saving import Saver
@@ -65,11 +72,6 @@ class Started:
     name: str
     peer: PeerId
     addresses: tuple[str, ...]
-
-
-def samples_seed(identity: Identity) -> bytes:
-    """Secret that gives each flow its role; the same in every life, so that roles never change."""
-    return blake2b(b"samples", digest_size=32, key=identity.seed).digest()
 
 
 async def run(settings: Settings, started: Callable[[Started], None] | None = None) -> None:
@@ -137,7 +139,17 @@ class Gateway:
             )
         initial = learner.initial(self._fingerprint.digest)
         self._trainer = Trainer(learner, initial)
-        self._watch = new_watch(settings.detector.budget, samples_seed(identity), identity.peer)
+        seed, budget = samples_seed(identity), settings.detector.budget
+        self._watch = new_watch(budget, seed, identity.peer)
+        self._seal = Ed25519Seal(identity)
+        self._immune = Immune(
+            settings.antigens,
+            identity.peer,
+            settings.node.state_dir,
+            Presenter(settings.antigens, identity.peer, self._fingerprint.schema, self._seal, seed),
+            Rehearsal(len(SCHEMA), seed, identity.peer, budget),
+        )
+        self._antigens = tuple[Antigen, ...]()
         self._reports = Reports()
         self._name = settings.node.name or identity.peer[-8:]
         self._alerter = Alerter(settings, self._name)
@@ -184,6 +196,8 @@ class Gateway:
         self._remembered = tuple(
             Contact(PeerId(peer), tuple(addresses)) for peer, addresses in small["remembered"]
         )
+        self._antigens = kept.from_arrays(arrays)
+        self._immune.restore(small["serials"])
         positions = small["sensors"]
         return [
             Intake(sensor, positions.get(str(sensor.path))) for sensor in self._settings.sensors
@@ -197,11 +211,14 @@ class Gateway:
         arrays: dict[str, Any] = prefixed("trainer", self._trained)
         arrays |= prefixed("watch", self._watch.to_arrays())
         arrays |= prefixed("peer", {"vector": peer.vector.copy(), "ages": peer.ages})
+        # One that takes no part now still knows what it shared, and may take it back later.
+        arrays |= kept.to_arrays(peer.kept if self._settings.antigens.use else self._antigens)
         small = {
             "fingerprint": self._fingerprint.text,
             "remembered": [[c.peer, list(c.addresses)] for c in peer.remembered],
             "sensors": {str(i.settings.path): i.saved() for i in self._intakes},
             "incidents": self._alerter.saved(),
+            **self._immune.saved(peer.antigens),
         }
         return Snapshot(peer.cycle, arrays, small)
 
@@ -220,13 +237,14 @@ class Gateway:
         )
         async with open_transport(transport_settings, self._identity) as transport:
             head = self._head(transport)
-            peer, journal = head.peer(), self._open_journal(head)
+            peer, journal = head.peer(self._seal), self._open_journal(head)
+            self._immune.begin(self._antigens, self._wall_s(head))
             driver = Driver(
                 peer,
                 transport,
-                train=self._train,
+                train=lambda action: self._train(action, peer, self._wall_s(head)),
                 report=self._reports.take,
-                trained=lambda: self._after_training(peer),
+                trained=lambda: self._after_training(peer, driver),
                 record=None if journal is None else _recorder(journal),
                 inbox_max=settings.limits.inbox_max,
             )
@@ -239,9 +257,12 @@ class Gateway:
                 self._intakes,
                 self._reports,
                 self._alerter,
+                self._immune,
             )
             bootstrap = merge_contacts([parse_contact(a) for a in settings.node.bootstrap])
-            start = Start(tuple(c for c in bootstrap if c.peer != transport.peer), self._remembered)
+            others = tuple(c for c in bootstrap if c.peer != transport.peer)
+            start = Start(others, self._remembered, antigens=self._antigens)
+            self._immune.tell(driver.present)
             async with trio.open_nursery() as nursery:
                 serve = partial(service.serve, settings.status_socket, condition.document)
                 await nursery.start(serve)
@@ -266,7 +287,15 @@ class Gateway:
         vector, ages, cycle = self._peer_state
         seed = os.urandom(32)  # whom it will choose must not be foreseeable
         me = Contact(transport.peer, transport.addresses)
-        return Head(self._config, me, seed, self._fingerprint, vector, ages, cycle)
+        # Looked at once: a clock that is set later must not make antigens older or younger.
+        epoch_s = time.time() - trio.current_time()
+        sealed = self._settings.antigens.use
+        return Head(self._config, me, seed, self._fingerprint, vector, ages, cycle, sealed, epoch_s)
+
+    @staticmethod
+    def _wall_s(head: Head) -> float:
+        """Seconds since 1970, as the peer has it."""
+        return head.epoch_s + trio.current_time()
 
     def _open_journal(self, head: Head) -> Journal | None:
         journal = self._settings.journal
@@ -292,18 +321,22 @@ class Gateway:
         clocks = [i.clock_s for i in self._intakes if not i.finished and i.clock_s is not None]
         return min(clocks, default=0.0)
 
-    async def _train(self, action: Train) -> Trained:
-        batches = self._watch.batches(action.cycle)
+    async def _train(self, action: Train, peer: Peer, now_s: float) -> Trained:
+        plan = self._immune.plan(action, self._watch, peer.antigens, now_s)
+        done = await off_the_loop(partial(self._immune.carry_out, plan))
+        self._immune.settle(done)
+        batches = self._watch.batches(action.cycle, done.drawn)
         # Left behind when the node stops: `_snapshot` saves what the last training left.
         return await off_the_loop(partial(self._trainer.train, action, batches))
 
-    def _after_training(self, peer: Peer) -> None:
+    def _after_training(self, peer: Peer, driver: Driver) -> None:
         """Serve the new model, and have everything saved as it is now, in one piece."""
         self._since_training = 0
         self._next_training.set()
         self._next_training = trio.Event()
         self._trained = self._trainer.to_arrays()
         self._watch.serve(self._trainer.whole(peer.vector), peer.cycle)
+        self._immune.tell(driver.present)
         self._saver.ask(self._snapshot(peer))
 
 

@@ -179,7 +179,7 @@ class Watch:
 
     @property
     def benign(self) -> Rows:
-        """Benign rows to train on, unscaled float32 `(n, features)`."""
+        """Benign rows to train on, unscaled float32 `(n, features)`; a copy."""
         return np.concatenate([self.samples.rows(Role.TRAIN), self.samples.family(BENIGN)])
 
     @property

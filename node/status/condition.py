@@ -9,6 +9,7 @@ import trio
 from gossip.actions import Topic
 from gossip.learning.beta import clopper_pearson
 from node.alerts.alerter import Alerter
+from node.antigens.immune import Immune
 from node.config.settings import Settings
 from node.driver import Driver
 from node.intake import Intake
@@ -40,6 +41,7 @@ class Condition:
     intakes: list[Intake]
     reports: Reports
     alerter: Alerter
+    immune: Immune
     since: float = field(default_factory=trio.current_time)
 
     def document(self) -> Status:
@@ -62,6 +64,7 @@ class Condition:
                 for i in self.intakes
             ),
             detector=self._detector(),
+            antigens=self.immune.status(self.driver.peer.antigens),
             alerts=self.alerter.status(),
         )
 

@@ -25,6 +25,7 @@ from node.status import document
 from node.status.condition import PEERS_SHOWN, Condition
 from node.status.reports import LINES_PER_MINUTE, REASONS_MAX, Reports
 from node.status.view import render
+from tests.node.immunity import immune
 from tests.node.traffic import benign, parsed, write
 
 ME, OTHER = PeerId("12D3KooWme"), PeerId("12D3KooWother")
@@ -41,12 +42,13 @@ class Parts:
         self.transport = SimpleNamespace(
             peer=ME, addresses=("/ip4/192.0.2.1/tcp/4001",), stats=Stats(), peers=lambda: ()
         )
-        peer = SimpleNamespace(view=(), cycle=3, ages=np.array([5, 6], np.int64))
+        peer = SimpleNamespace(view=(), cycle=3, ages=np.array([5, 6], np.int64), antigens=())
         self.driver = SimpleNamespace(peer=peer, shed=Counter())
         self.watch = new_watch(self.settings.detector.budget, b"secret", ME)
         self.intake = Intake(SensorSettings(self.log))
         self.reports = Reports()
         self.alerter = Alerter(self.settings, "kitchen")
+        self.immune = immune(self.settings, folder)
 
     def document(self):
         """As a client gets it."""
@@ -62,6 +64,7 @@ class Parts:
                 [self.intake],
                 self.reports,
                 self.alerter,
+                self.immune,
             )
             return msgspec.json.encode(condition.document())
 

@@ -19,8 +19,9 @@ from node.driver import Driver
 from node.gateway import LEARNING_FLOWS_MAX, Gateway
 from node.p2p import wire
 from node.p2p.host import open_transport
-from node.p2p.identity import load_or_create_identity
+from node.p2p.identity import load_or_create_identity, new_identity
 from node.p2p.psk import create_psk
+from node.p2p.seal import Ed25519Seal
 from node.state import journal as journals
 from node.state.store import Snapshot, Store
 from tests.mesh.hosts import PATIENCE_S as MESH_PATIENCE_S
@@ -232,7 +233,7 @@ def test_a_private_mesh_takes_its_key_and_no_other(tmp_path):
 
 def test_a_live_nodes_journal_replays_to_the_same_actions(tmp_path):
     path = tmp_path / "peer.journal"
-    log = write(tmp_path / "eve.json", benign(CALM))
+    log = write(tmp_path / "eve.json", benign(CALM) + scan(40, CALM, labelled=True))
 
     async def main():
         async with running(settings_for(tmp_path / "a")) as a:
@@ -241,17 +242,74 @@ def test_a_live_nodes_journal_replays_to_the_same_actions(tmp_path):
                 node__bootstrap=[a.address],
                 journal__path=str(path),
                 sensor=sensor(log),
+                antigens__share=True,
             )
             async with running(settings) as b:
                 await b.until(lambda s: exchanging(s) and s.mesh.cycle > 10 and s.detector.loss)
+                await a.until(lambda s: s.antigens.held)
 
     patient(main)
 
-    found = journals.replay(path)
+    found = journals.replay(path, Ed25519Seal(new_identity()))  # of whomever: it only checks
     assert found.identical
     _, records = journals.read(path)
     kinds = {type(record.event).__name__ for record in records}
-    assert kinds >= {"Start", "Received", "TimerFired", "Trained", "Stop"}
+    assert kinds >= {"Start", "Received", "TimerFired", "Trained", "Present", "Stop"}
+
+
+def test_what_was_shared_outlives_a_restart_and_is_taken_back_when_sharing_ends(tmp_path):
+    log = write(tmp_path / "eve.json", benign(CALM) + scan(40, CALM, labelled=True))
+
+    def held(status):
+        return [(each.family, each.evidence) for each in status.antigens.held]
+
+    async def main():
+        async with running(settings_for(tmp_path / "a")) as a:
+            settings = settings_for(
+                tmp_path / "b",
+                node__bootstrap=[a.address],
+                sensor=sensor(log),
+                antigens__share=True,
+            )
+            async with running(settings) as b:
+                before = held(await a.until(held))
+                (number,) = b.gateway._immune._presenter.serials.values()
+            async with running(settings) as b:
+                assert held(await b.until(held)) == before
+                await b.until(lambda s: s.mesh.merges > 3)
+                assert b.gateway._immune._presenter.serials == {"scan": number}, (
+                    "none was made anew"
+                )
+                assert held(await a.look()) == before
+            off = settings.with_overrides({"antigens.share": False})
+            async with running(off) as b:
+                await a.until(lambda s: not held(s))
+                assert held(await b.look()) == []
+            async with running(off) as b:
+                await b.until(lambda s: s.mesh.merges > 3)
+                assert b.count(Topic.PRESENTED) == 0, "it was taken back before"
+            async with running(settings) as b:
+                assert held(await a.until(held)) == before
+                assert b.gateway._immune._presenter.serials["scan"] > number + 1
+
+    patient(main)
+
+
+def test_who_uses_no_antigens_holds_none(tmp_path):
+    log = write(tmp_path / "eve.json", benign(CALM) + scan(40, CALM, labelled=True))
+
+    async def main():
+        settings = settings_for(tmp_path / "a", sensor=sensor(log), antigens__share=True)
+        async with running(settings) as a:
+            other = settings_for(tmp_path / "b", node__bootstrap=[a.address], antigens__use=False)
+            async with running(other) as b:
+                await a.until(lambda s: s.antigens.held)
+                merges = (await b.look()).mesh.merges
+                found = await b.until(lambda s: s.mesh.merges > merges + 5)
+                assert not found.antigens.held
+                assert not found.antigens.use
+
+    patient(main)
 
 
 def test_the_settings_reach_the_parts(tmp_path, monkeypatch):

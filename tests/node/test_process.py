@@ -13,10 +13,11 @@ from contextlib import closing, suppress
 import numpy as np
 import pytest
 
+from node.antigens import kept
 from node.p2p.psk import create_psk
-from node.state.store import Store
+from node.state.store import Store, look
 from tests.node.processes import LOOPBACK, ROOT, Factory, address_of
-from tests.node.traffic import benign, parsed, write
+from tests.node.traffic import benign, parsed, scan, write
 
 KILLS = 20
 PEER = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
@@ -162,6 +163,31 @@ def test_a_disk_that_takes_no_more_is_said_once_and_outlived(factory, tmp_path):
     assert sorted(path.name for path in state_dir.glob("generation-*")) == kept
     with factory.node(state_dir) as process:
         assert process.status(state_dir, lambda s: s.mesh.cycle).mesh.cycle >= before - 1
+
+
+def test_what_it_holds_of_antigens_outlives_a_kill(factory, tmp_path):
+    told = write(tmp_path / "a.json", benign(400) + scan(40, 400, labelled=True))
+    state_dir, quick = tmp_path / "b", ("--budget", "10%")
+
+    def ids(status):
+        return {(each.id, each.origin) for each in status.antigens.held}
+
+    with factory.node(tmp_path / "a", "--sensor", told, "--share-antigens", *quick) as a:
+        with factory.node(state_dir, join=address_of(a)) as b:
+            found = b.status(state_dir, ids)
+            b.status(state_dir, lambda s: s.mesh.cycle > found.mesh.cycle + 3)  # it was saved
+            assert b.kill() == -signal.SIGKILL
+        assert a.kill() == -signal.SIGKILL
+    held = kept.from_arrays(look(state_dir).arrays)
+    assert {(each.id.hex(), each.origin) for each in held} == ids(found)
+    with factory.node(state_dir) as b:  # and nobody there to ask
+        assert ids(b.status(state_dir, lambda s: s.mesh.cycle)) == ids(found)
+    for process in (
+        factory.start("antigens", "list", "--state-dir", state_dir, "--json"),
+        factory.start("show-what-leaves", "--state-dir", state_dir),
+    ):
+        assert process.end() == 0, process.output
+        assert "Traceback" not in process.output
 
 
 # Stopped

@@ -1,0 +1,169 @@
+"""What leaves a node, as its commands tell it: every frame and every number, and nothing else."""
+
+import json
+from typing import get_args
+
+import numpy as np
+import pytest
+import trio
+from click.testing import CliRunner
+
+from gossip.codec import decode, encode
+from gossip.features import SCHEMA
+from gossip.learning.mixture import Mixture
+from gossip.messages import Give, Message
+from node.antigens import kept
+from node.antigens.folder import Folder
+from node.cli import cli
+from node.detection import new_learner
+from node.state.store import look
+from tests.node.live import PATIENCE_S, running, settings_for
+from tests.node.traffic import benign, scan, write
+
+CALM = 700
+
+
+def lived(folder, **overrides):
+    """The settings of a node that saw attacks with labels, learnt for a while, and stopped."""
+    log = folder / "eve.json"
+    folder.mkdir()
+    write(log, benign(CALM) + scan(60, CALM, labelled=True) + benign(5, first=CALM + 60))
+    settings = settings_for(folder / "state", sensor=[{"path": str(log)}], **overrides)
+
+    async def main():
+        with trio.fail_after(3 * PATIENCE_S):
+            async with running(settings) as node:
+                await node.until(lambda s: s.mesh.cycle > 5 and s.detector.flows_seen == CALM + 65)
+                await node.until(lambda s: s.antigens.held or not settings.antigens.share)
+                cycle = (await node.look()).mesh.cycle
+                await node.until(lambda s: s.mesh.cycle > cycle + 2)
+
+    trio.run(main)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory):
+    """One that does not share."""
+    return lived(tmp_path_factory.mktemp("quiet") / "a")
+
+
+@pytest.fixture(scope="module")
+def sharing(tmp_path_factory):
+    return lived(tmp_path_factory.mktemp("sharing") / "a", antigens__share=True)
+
+
+def hedgerow(settings, *words, **overrides):
+    """What a command says of a node's state folder; its settings come in a file, as they would."""
+    file = settings.node.state_dir.parent / "gateway.toml"
+    lines = ["[node]", f"state_dir = {json.dumps(str(settings.node.state_dir))}", "[antigens]"]
+    file.write_text("\n".join([*lines, f"share = {json.dumps(settings.antigens.share)}"]))
+    done = CliRunner().invoke(cli, [*words, "--config", str(file)])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.output
+
+
+def numbers_of(description):
+    """The mixture in an antigen's own numbers."""
+    mixture = Mixture.unpack(description, len(SCHEMA))
+    return mixture.shares.tolist(), mixture.means.tolist(), mixture.spreads.tolist()
+
+
+def shown(antigen):
+    """The same, as `show-what-leaves --json` has it."""
+    parts = antigen["components"]
+    assert all([c["feature"] for c in part["features"]] == list(SCHEMA) for part in parts)
+    return tuple(
+        [part["share"] for part in parts]
+        if name == "share"
+        else [[column[name] for column in part["features"]] for part in parts]
+        for name in ("share", "mean", "spread")
+    )
+
+
+def test_before_sharing_it_shows_to_the_last_number_what_would_leave(quiet):
+    found = json.loads(hedgerow(quiet, "show-what-leaves", "--json"))
+    assert not found["share"]
+    (antigen,) = found["antigens"]
+    assert (antigen["family"], antigen["state"]) == ("scan", "not presented")
+    assert "with true, this would leave" in antigen["reason"]
+    assert antigen["evidence"] == antigen["rows"] >= 10
+    assert antigen["bytes"] <= 4_096
+    assert 1 <= len(antigen["components"]) <= 4
+    assert kept.from_arrays(look(quiet.node.state_dir).arrays) == (), "and none was made"
+
+
+def test_while_sharing_it_shows_what_did_leave(sharing):
+    (held,) = kept.from_arrays(look(sharing.node.state_dir).arrays)
+    found = json.loads(hedgerow(sharing, "show-what-leaves", "--json"))
+    (antigen,) = found["antigens"]
+    assert (antigen["state"], antigen["reason"]) == ("presented", "")
+    assert antigen["evidence"] == held.evidence
+    assert (antigen["created_s"], antigen["expires_s"]) == (held.created_s, held.expires_s)
+    assert shown(antigen) == numbers_of(held.description)
+    frame = encode(Give((held,)), bytes(8))
+    assert decode(frame, bytes(8)) == Give((held,))
+    assert antigen["bytes"] == len(frame) - len(encode(Give(()), bytes(8)))
+
+
+def test_it_tells_the_frames_and_how_much_of_the_model_travels(quiet):
+    found = json.loads(hedgerow(quiet, "show-what-leaves", "--json"))
+    kinds = {each["kind"]: each for each in found["frames"]}
+    assert set(kinds) == {
+        "model", "shuffle, and its reply", "good-bye", "refusal", "have", "want", "give",
+    }  # fmt: skip
+    both = 1  # a shuffle and its reply stand in one line
+    assert len(get_args(Message)) == len(kinds) + both, "a kind of frame that it does not tell"
+    learner = new_learner()
+    assert (found["numbers"], found["numbers_all"]) == (learner.shared, learner.dim)
+    assert 0 < kinds["model"]["bytes"] - 4 * learner.shared < 300
+    assert any("addresses" in each for each in found["never"])
+
+
+def test_for_a_person_it_is_text_with_every_feature(quiet):
+    said = hedgerow(quiet, "show-what-leaves")
+    for word in (*SCHEMA, "Never leaves", "sharing is off", "scan: not presented"):
+        assert word in said
+    found = Folder.look(quiet).what_leaves(1e9).antigens[0]
+    for part in found.components:
+        for column in part.features:
+            assert f"{column.mean:.7g} ± {column.spread:.7g}" in said
+
+
+def test_too_few_rows_are_said_to_be_too_few(quiet):
+    few = quiet.with_overrides({"antigens.evidence_min": 5_000, "antigens.share": True})
+    (antigen,) = Folder.look(few).what_leaves(1e9).antigens
+    assert antigen.components == ()
+    assert f"{antigen.rows} of the 5000 rows" in antigen.reason
+
+
+def test_nothing_there_is_said_with_a_cure(tmp_path):
+    for words in (("show-what-leaves",), ("antigens", "list"), ("antigens", "approve", "00")):
+        done = CliRunner().invoke(cli, [*words, "--state-dir", str(tmp_path)])
+        assert "no node has saved anything there yet" in str(done.exception)
+
+
+def test_own_antigens_need_no_approval_and_unknown_ones_are_refused(sharing):
+    (held,) = json.loads(hedgerow(sharing, "antigens", "list", "--json"))["held"]
+    assert held["state"] == "own"
+    with pytest.raises(Exception, match="this gateway's own; there is nothing to approve"):
+        hedgerow(sharing, "antigens", "approve", held["id"])
+    with pytest.raises(Exception, match="is the id of no antigens held; `hedgerow antigens list`"):
+        hedgerow(sharing, "antigens", "approve", "zz\x1b[2J")
+    with pytest.raises(Exception, match="is the id of no approved antigens; approved are none"):
+        hedgerow(sharing, "antigens", "forget", held["id"])
+    said = hedgerow(sharing, "antigens", "list")
+    assert held["id"] in said
+    assert "1 held (own 1)" in said
+
+
+def test_the_numbers_are_of_labelled_rows_alone(quiet):
+    """The mean of the shown means is the mean of the family's own rows, and of no others."""
+    folder = Folder.look(quiet)
+    rows = folder.snapshot.arrays["watch.samples.family1.train.rows"]
+    (antigen,) = folder.what_leaves(1e9).antigens
+    assert antigen.evidence == len(rows)
+    means = [[column.mean for column in part.features] for part in antigen.components]
+    whole = np.average(means, axis=0, weights=[part.share for part in antigen.components])
+    assert np.allclose(whole, rows.mean(axis=0), atol=0.02)
