@@ -28,7 +28,14 @@ from gossip.arrays import wanted
 from gossip.errors import StateError
 from gossip.learning.beta import beta_quantile
 from gossip.learning.scoring import Scores
-from gossip.learning.tails import BORROWED, MeshTail, Threshold, contribution, threshold
+from gossip.learning.tails import (
+    BORROWED,
+    MeshTail,
+    Threshold,
+    contribution,
+    threshold,
+    without_outliers,
+)
 
 Numbers = NDArray[np.float64]
 
@@ -259,6 +266,8 @@ def calibrate(
     calibration: Scores,
     budget: float = BUDGET,
     mesh: MeshTail | None = None,
+    *,
+    trim: bool = False,
 ) -> Calibration:
     """Fit tails on reference rows and the threshold on calibration rows.
 
@@ -267,6 +276,9 @@ def calibrate(
         calibration: scores of benign rows that no model trained on.
         budget: share of benign rows that may alarm.
         mesh: what the mesh says of tails; None borrows nothing.
+        trim: leave out rows so far out that they may be unseen attacks: finds attacks where 1 % of
+            the rows are some, at the price of a rate above the budget where none is; see
+            `tails.without_outliers` and docs/budget.md, table 5.
 
     Raises:
         ValueError: too few reference rows, or scores that are not finite.
@@ -276,9 +288,12 @@ def calibrate(
     fitted = Calibration(budget, rows, inf, error, odds)
     if mesh is None and not enough_rows(rows, budget):
         return fitted
-    found = threshold(fitted.combined(calibration), fitted.combined(reference), budget, mesh)
+    own, other = fitted.combined(calibration), fitted.combined(reference)
+    if trim:
+        own, other = without_outliers(own, other)
+    found = threshold(own, other, budget, mesh)
     if not enough_rows(rows, budget, found.borrowed):
         return fitted
     return Calibration(
-        *(budget, rows, found.value, error, odds), found.over, found.borrowed, found.beyond
+        *(budget, found.rows, found.value, error, odds), found.over, found.borrowed, found.beyond
     )

@@ -6,9 +6,9 @@
     while fallen, each cycle -- trial() -> whether the newest model has proven itself
 
 Three things are watched. The share of alarms, against the interval that the calibration promised,
-by one-sided Clopper-Pearson bounds after 64, 128, 256, … flows whose errors add up to `ERROR`: is
-the promise kept at all? The same share by ADWIN: did it rise, and out of the interval? And the
-scores themselves by ADWIN: benign traffic may change before it alarms.
+by one-sided Clopper-Pearson bounds after 64, 128, 256, … flows whose errors add up to `ERROR`, and
+after each 4,096, for what is only a little too much. The same share by ADWIN: did it rise, and out
+of the interval? And the scores themselves by ADWIN: benign traffic may change before it alarms.
 
 A flow believed benign is one that nothing speaks against but, perhaps, its score: no label, no
 storm, no burst. Leaving out what scores high would show a rate of zero for ever.
@@ -29,6 +29,9 @@ Model = TypeVar("Model")
 
 FIRST_LOOK = 64
 """Flows before the first look; each further look is at twice as many. Our choice."""
+
+LONG_LOOK = 4096
+"""Flows of the long count: 3 % are told from an interval that ends at 2.3 %. Our choice."""
 
 ERROR = 0.01
 """Chance that a rate within its interval is called a breach before the counts start anew."""
@@ -102,6 +105,7 @@ class Guard(Generic[Model]):
         self._candidate_expected: tuple[float, float] = (0.0, 1.0)
         self._drift, self._rate = Adwin(), Adwin()
         self._passed = 0
+        self._long = (0, 0)
         self._restart()
 
     @property
@@ -140,6 +144,11 @@ class Guard(Generic[Model]):
         if self._rate.add(float(alarm)) and self._rate.mean > self._expected[1]:
             flows = self._rate.width
             return self._left(round(self._rate.mean * flows), flows)
+        self._long = (self._long[0] + alarm, self._long[1] + 1)
+        if self._long[1] == LONG_LOOK:
+            alarms, self._long = self._long[0], (0, 0)
+            if clopper_pearson(alarms, LONG_LOOK, 1 - 2 * ERROR)[0] > self._expected[1]:
+                return self._left(alarms, LONG_LOOK)
         if self._flows < self._next_look:
             return None
         self._looks += 1
@@ -170,6 +179,7 @@ class Guard(Generic[Model]):
         self._restart()
         self._drift.restart()
         self._rate.restart()
+        self._long = (0, 0)
         fits = (
             self.standing is not Standing.FALLEN
             and good_alarms is not None
@@ -203,6 +213,7 @@ class Guard(Generic[Model]):
         self._restart()
         self._drift.restart()
         self._rate.restart()
+        self._long = (0, 0)
         return True
 
     def _left(self, alarms: int, flows: int) -> Breach:

@@ -199,3 +199,16 @@ def test_a_store_from_before_gateways_could_borrow_is_read() -> None:
     arrays = made.to_arrays()
     again = Calibration.from_arrays({**arrays, "summary": arrays["summary"][:5]})
     assert (again.threshold, again.rate, again.state) == (made.threshold, made.rate, made.state)
+
+
+def test_unseen_attacks_among_the_calibration_rows_can_be_left_out() -> None:
+    own, attacks = benign(1200, 2), benign(24, 3, shift=12.0)
+    dirty = Scores(*(np.concatenate(each) for each in zip(parts(own), parts(attacks), strict=True)))
+    new = benign(300, 4, shift=12.0)
+    blind, seeing = (calibrate(benign(300, 1), dirty, 0.01, trim=trim) for trim in (False, True))
+    assert blind.alarms(new).mean() < 0.7 < 0.98 < seeing.alarms(new).mean()
+    assert seeing.alarms(benign(4000, 5)).mean() < 0.025
+
+
+def parts(scores: Scores) -> tuple[np.ndarray, ...]:
+    return scores.error, scores.families, scores.odds

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gossip.learning.guard import TRIALS, Breach, Cause, Guard, Remedy, Standing
+from gossip.learning.guard import LONG_LOOK, TRIALS, Breach, Cause, Guard, Remedy, Standing
 
 EXPECTED = (0.003, 0.023)
 BUDGET = 0.01
@@ -43,7 +43,7 @@ def fallen() -> Guard[str]:
 def test_a_rate_within_its_interval_is_left_alone() -> None:
     for seed in range(10):
         guard = watching()
-        assert feed(guard, BUDGET, 3_000, seed) == 3_000
+        assert feed(guard, BUDGET, LONG_LOOK, seed) == LONG_LOOK
         assert guard.reason is None
 
 
@@ -56,6 +56,11 @@ def test_a_rate_out_of_its_interval_is_said_with_numbers(rate: float, flows_max:
     assert "0.3% to 2.3% were expected" in guard.reason
     alarms, flows = guard.realised
     assert alarms > flows * EXPECTED[1]
+
+
+def test_a_rate_a_little_out_of_its_interval_is_said_in_time() -> None:
+    found = [feed(watching(), 0.035, 2 * LONG_LOOK, seed) for seed in range(3)]
+    assert max(found) <= LONG_LOOK
 
 
 def test_a_rate_that_rises_later_is_noticed_too() -> None:
