@@ -30,7 +30,7 @@ Vector = NDArray[np.float64]
 
 RENEWAL = 0.1
 """Share of what is held that a cycle replaces. With 0.15 three liars among 32 do two thirds of the
-harm, and honest peers' own error is a fifth larger (measured, docs/budget.md, table 3)."""
+harm, and honest peers' own error is a fifth larger (measured, docs/budget.md, section 3)."""
 
 BAND = 1.5
 """What arrives is clipped to between median / 1.5 and median x 1.5. With 2 and 3 the same liars do

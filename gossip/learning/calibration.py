@@ -48,7 +48,7 @@ rate is anything from 0 to 4 %; with 2,000 it is 0.85-1.3 % on recordings that d
 
 ROWS_WITH_MESH = 50
 """Own rows that suffice where the mesh lends all it can: the fewest that were measured. Rates are
-then as even as with 400 own rows alone or nearly so (docs/budget.md, table 1)."""
+then as even as with 168 own rows alone (docs/budget.md, sections 1 and 2)."""
 
 TAIL_SHARE = 0.1
 """The top tenth of reference scores shapes the tail. Our choice; the usual one for
@@ -278,7 +278,7 @@ def calibrate(
         mesh: what the mesh says of tails; None borrows nothing.
         trim: leave out rows so far out that they may be unseen attacks: finds attacks where 1 % of
             the rows are some, at the price of a rate above the budget where none is; see
-            `tails.without_outliers` and docs/budget.md, table 5.
+            `tails.without_outliers` and docs/budget.md, section 5.
 
     Raises:
         ValueError: too few reference rows, or scores that are not finite.

@@ -109,6 +109,11 @@ class Guard(Generic[Model]):
         self._restart()
 
     @property
+    def expected(self) -> tuple[float, float]:
+        """Interval of the false-alarm rate that the serving model's calibration promises."""
+        return self._expected
+
+    @property
     def realised(self) -> tuple[int, int]:
         """Alarms among flows believed benign, and these, since the counts started anew."""
         return self._alarms, self._flows
@@ -128,6 +133,10 @@ class Guard(Generic[Model]):
             return self.good
         self.serving, self._expected = model, expected
         return model
+
+    def remember(self, good: Model, expected: tuple[float, float]) -> None:
+        """The last good model, as kept over a restart, with what its calibration promises."""
+        self.good, self._good_expected = good, expected
 
     def saw(self, score: float, alarm: bool) -> Breach | None:
         """Count a flow believed benign; tells when the budget is not kept.

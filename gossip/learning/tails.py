@@ -44,7 +44,7 @@ rows: mean rate 0.86, 0.84, 0.81 % and worst of 32 3.4, 3.2, 3.1 % with 0, 5 and
 0.756, 0.756, 0.752."""
 
 BORROWED = 4.0
-"""`borrowed` is this over the budget, 400 rows at 1 %. Measured: docs/budget.md, table 1."""
+"""`borrowed` is this over the budget, 400 rows at 1 %. Measured: docs/budget.md, section 1."""
 
 ROWS_MIN = 20
 """Rows, reference rows among them, without which a tail has no unit; and calibration rows without
@@ -55,7 +55,7 @@ ROWS_SCALE = 4096.0
 
 OUTLIER = 6.0
 """Robust units above the start beyond which a row is not believed benign; `without_outliers`.
-Measured: docs/budget.md, table 5; with 10 and 15 less of the contamination is mended."""
+Measured: docs/budget.md, section 5; with 10 and 15 less of the contamination is mended."""
 
 OUTLIERS_MAX = 0.03
 """Share of rows that may be left out. Where more lie out there, it is how this gateway's benign
@@ -168,7 +168,7 @@ class Threshold:
 
 
 INTERVAL_SHARE = 0.25
-"""Measured: docs/budget.md, coverage."""
+"""Measured: docs/budget.md, section 2."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,14 @@ def test_the_good_model_can_become_bad_as_well() -> None:
     assert guard.offer("recalibrated", EXPECTED) == "recalibrated"
 
 
+def test_the_good_model_is_remembered_over_a_restart() -> None:
+    guard = watching("poisoned")
+    guard.remember("good", EXPECTED)
+    assert feed(guard, 0.2, 2_000) < 300
+    assert guard.settle(200, 40, 2) is Remedy.FALL_BACK
+    assert (guard.serving, guard.expected) == ("good", EXPECTED)
+
+
 def test_a_senseless_budget_is_refused() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         Guard[str](0.0)
