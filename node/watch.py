@@ -173,6 +173,11 @@ class Watch:
         return joined(self.samples.config.names, self.rehearsed)
 
     @property
+    def scaler(self) -> Scaler | None:
+        """Of this gateway's rows; None before there are enough."""
+        return self._scaler
+
+    @property
     def ready(self) -> bool:
         """Whether there are rows enough to train on."""
         return self._scaler is not None

@@ -9,11 +9,13 @@ from gossip.antigens import SIGNATURE_BYTES, Antigen
 from gossip.arrays import group_of
 from gossip.contacts import Contact, PeerId
 from gossip.errors import ConfigError, StateError
+from gossip.learning.scaling import Scaler
 from node.antigens import approvals, kept, leaving
-from node.antigens.presenting import ORIGINS_ENOUGH, Evidence, described
+from node.antigens.presenting import ORIGINS_ENOUGH, Evidence, Presenter, described
 from node.config.settings import Settings
 from node.detection import fingerprint_of, new_learner, new_watch
 from node.p2p.identity import Identity, load_identity, samples_seed
+from node.p2p.seal import Ed25519Seal
 from node.state.store import Snapshot, look
 from node.status.document import AntigensStatus, AntigenStatus
 
@@ -124,6 +126,11 @@ class Folder:
             passed_on=sum(each.origin != self.identity.peer for each in self.held) if use else 0,
         )
 
+    def _presenter(self, seed: bytes) -> Presenter:
+        schema = fingerprint_of(new_learner(), self.settings.mesh.fragments).schema
+        seal = Ed25519Seal(self.identity)
+        return Presenter(self.settings.antigens, self.identity.peer, schema, seal, seed)
+
     def _own(self, now_s: float) -> tuple[leaving.LeavingAntigen, ...]:
         """One for each family that this node has rows of, or has told of before."""
         seed = samples_seed(self.identity)
@@ -134,7 +141,7 @@ class Folder:
         return tuple(
             self._told(told[family], rows.get(family))
             if family in told
-            else self._possible(rows[family], seed, now_s)
+            else self._possible(rows[family], seed, now_s, watch.scaler)
             for family in sorted({*rows, *told})
         )
 
@@ -153,9 +160,10 @@ class Folder:
             leaving.components(one.description),
         )
 
-    def _possible(self, evidence: Evidence, seed: bytes, now_s: float) -> leaving.LeavingAntigen:
+    def _possible(
+        self, evidence: Evidence, seed: bytes, now_s: float, scaler: Scaler | None
+    ) -> leaving.LeavingAntigen:
         settings, count = self.settings.antigens, len(evidence.rows)
-        others = sum(e.family == evidence.family for e in self.held)
         if count < settings.evidence_min:
             reason = f"{count} of the {settings.evidence_min} rows without which nothing leaves"
             return leaving.LeavingAntigen(
@@ -175,10 +183,10 @@ class Folder:
         )
         if not settings.share:
             reason = "antigens.share = false; with true, this would leave"
-        elif others >= ORIGINS_ENOUGH:
-            reason = f"{others} other peers describe this family already"
-        else:
+        elif self._presenter(seed).due([evidence], self.held, now_s, scaler):
             reason = "it leaves after the next training"
+        else:
+            reason = f"{ORIGINS_ENOUGH} other peers describe the same already"
         return leaving.LeavingAntigen(
             evidence.family,
             "not presented",

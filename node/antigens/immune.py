@@ -152,7 +152,7 @@ class Immune:
                 for family in watch.samples.labelled
                 if len(watch.samples.family(family)) >= EVIDENCE_MIN
             ),
-            self._presenter.due(watch.evidence() if sharing else (), held, now_s),
+            self._presenter.due(watch.evidence() if sharing else (), held, now_s, watch.scaler),
             config.steps,
             config.rows,
         )

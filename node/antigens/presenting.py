@@ -4,7 +4,6 @@ Nothing unless the operator shares (`AntigenSettings.share`). Rows of a family b
 when there are enough of them, and a new one when there are twice as many or half its life is over.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -15,7 +14,9 @@ from numpy.typing import NDArray
 from gossip.antigens import LIFE_S_MAX, Antigen, Seal, is_family, is_live, signed
 from gossip.contacts import PeerId
 from gossip.draws import Purpose, generator
+from gossip.errors import RemoteError
 from gossip.learning.mixture import Mixture
+from gossip.learning.scaling import Scaler
 from node.config.settings import AntigenSettings
 
 ORIGINS_ENOUGH = 4
@@ -25,6 +26,17 @@ independent ones vouch for each other, and two may expire or leave."""
 GROWTH = 2
 """A new antigen is made of so many times the rows of the last one. Our choice: means settle with
 the root of the rows, and one more frame must be worth its bytes."""
+
+AGREEING = 0.5
+"""Share of own rows that another's description must cover, to count as describing the same. What
+four keys say falsely must not keep an honest witness silent. The same as for vouching
+(`gossip.learning.tolerance`)."""
+
+RECALL = 0.95
+SPREAD = 1.0
+DRAWS = 128
+"""A row is covered if it is as likely under the description as 95 % of its draws, with no spread
+below a scaled unit; all three as in `gossip.learning.tolerance`."""
 
 Rows = NDArray[np.float32]
 
@@ -72,6 +84,7 @@ class Presenter:
     ) -> None:
         self.serials: dict[str, int] = {}
         self._last: dict[str, Due] = {}
+        self._agrees: dict[bytes, bool] = {}
         self._settings = settings
         self._origin = origin
         self._schema = schema
@@ -79,7 +92,11 @@ class Presenter:
         self._seed = seed
 
     def due(
-        self, evidence: Iterable[Evidence], held: Sequence[Antigen], now_s: float
+        self,
+        evidence: Iterable[Evidence],
+        held: Sequence[Antigen],
+        now_s: float,
+        scaler: Scaler | None,
     ) -> tuple[Due, ...]:
         """What there is to say now.
 
@@ -87,14 +104,18 @@ class Presenter:
             evidence: rows by family, of this gateway's own.
             held: every antigen that the peer holds, its own among them.
             now_s: seconds since 1970.
+            scaler: this gateway's; None as long as it has none, and nothing to say.
         """
-        if not self._settings.share:
+        if not self._settings.share or scaler is None:
             return ()
         own, others = self._split(held, now_s)
+        self._agrees = {k: v for k, v in self._agrees.items() if k in {a.id for a in others}}
         found = tuple(
             Due(each, self._next(each.family, now_s), int(now_s))
             for each in evidence
-            if is_family(each.family) and self._is_due(each, own, others, now_s)
+            if is_family(each.family)
+            and self._is_due(each, own.get(each.family), now_s)
+            and sum(self._same(each, other, scaler) for other in others) < ORIGINS_ENOUGH
         )
         self._last |= {due.evidence.family: due for due in found}
         return found
@@ -136,31 +157,46 @@ class Presenter:
 
     def _split(
         self, held: Sequence[Antigen], now_s: float
-    ) -> tuple[dict[str, Antigen], Counter[str]]:
-        """Own living antigens, and how many others describe each family."""
+    ) -> tuple[dict[str, Antigen], list[Antigen]]:
+        """Own living antigens by family, and those of others."""
         told = [each for each in held if is_live(each, now_s) and not each.revokes]
         for each in held:
             if each.origin == self._origin:
                 last = self.serials.get(each.family, 0)
                 self.serials[each.family] = max(last, each.serial)
         own = {each.family: each for each in told if each.origin == self._origin}
-        return own, Counter(each.family for each in told if each.origin != self._origin)
+        return own, [each for each in told if each.origin != self._origin]
 
-    def _is_due(
-        self, each: Evidence, own: dict[str, Antigen], others: Counter[str], now_s: float
-    ) -> bool:
+    def _is_due(self, each: Evidence, held: Antigen | None, now_s: float) -> bool:
+        """Whether there is something to say that was not said lately."""
         if len(each.rows) < self._settings.evidence_min:
             return False
         said: list[tuple[int, int, float]] = []  # rows, when, until when it is young
-        if (held := own.get(each.family)) is not None:
+        if held is not None:
             said.append((held.evidence, held.created_s, (held.created_s + held.expires_s) / 2))
         if (last := self._last.get(each.family)) is not None:  # the peer may have no room for it
             young_s = last.created_s + self._settings.life_us / 2e6
             said.append((len(last.evidence.rows), last.created_s, young_s))
         if said and len(each.rows) >= GROWTH * max(count for count, _, _ in said):
             return True
-        young = any(created_s <= now_s < until_s for _, created_s, until_s in said)
-        return not young and others[each.family] < ORIGINS_ENOUGH
+        return not any(created_s <= now_s < until_s for _, created_s, until_s in said)
+
+    def _same(self, evidence: Evidence, other: Antigen, scaler: Scaler) -> bool:
+        """Whether another origin describes what we have seen. Looked at once for each antigen."""
+        if other.family != evidence.family:
+            return False
+        if other.id not in self._agrees:
+            try:
+                told = Mixture.unpack(other.description, evidence.rows.shape[1])
+            except RemoteError:
+                return False
+            rng = generator(self._seed, other.id.hex(), 0, Purpose.ROWS)
+            scaled = Mixture(told.shares, scaler(told.means), told.spreads / scaler.spread)
+            likely = scaled.log_density(scaler(told.draw(DRAWS, rng)), SPREAD)
+            covered = scaled.log_density(scaler(evidence.rows), SPREAD)
+            share = (covered >= np.quantile(likely, 1.0 - RECALL)).mean()
+            self._agrees[other.id] = bool(share >= AGREEING)
+        return self._agrees[other.id]
 
     def _next(self, family: str, now_s: float) -> int:
         self.serials[family] = max(self.serials.get(family, 0) + 1, int(now_s))

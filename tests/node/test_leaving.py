@@ -1,6 +1,7 @@
 """What leaves a node, as its commands tell it: every frame and every number, and nothing else."""
 
 import json
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -14,9 +15,11 @@ from gossip.learning.mixture import Mixture
 from gossip.messages import Give, Message
 from node.antigens import kept
 from node.antigens.folder import Folder
+from node.antigens.presenting import ORIGINS_ENOUGH
 from node.cli import cli
 from node.detection import new_learner
 from node.state.store import look
+from tests.node.immunity import by_another
 from tests.node.live import PATIENCE_S, running, settings_for
 from tests.node.traffic import benign, scan, write
 
@@ -136,6 +139,18 @@ def test_too_few_rows_are_said_to_be_too_few(quiet):
     (antigen,) = Folder.look(few).what_leaves(1e9).antigens
     assert antigen.components == ()
     assert f"{antigen.rows} of the 5000 rows" in antigen.reason
+
+
+def test_what_enough_others_say_or_would_go_next_is_said_so(quiet):
+    sharing = quiet.with_overrides({"antigens.share": True})
+    folder = Folder.look(sharing)
+    (antigen,) = folder.what_leaves(1e9).antigens
+    assert antigen.reason == "it leaves after the next training"
+    rows = folder.snapshot.arrays["watch.samples.family1.train.rows"]
+    held = tuple(by_another("scan", rows, 1_000_000_000) for _ in range(ORIGINS_ENOUGH))
+    (antigen,) = replace(folder, held=held).what_leaves(1e9).antigens
+    assert antigen.reason == "4 other peers describe the same already"
+    assert antigen.components
 
 
 def test_nothing_there_is_said_with_a_cure(tmp_path):
