@@ -181,7 +181,7 @@ def _antigens(found: AntigensStatus, now_s: float) -> Iterator[Text]:
     counts: dict[str, int] = {}
     for each in found.held:
         counts[each.state] = counts.get(each.state, 0) + 1
-    part = "share own" if found.share else "own not shared" if found.use else "not used"
+    part = "own are shared" if found.share else "own are not shared" if found.use else "not used"
     title = f"Antigens: {len(found.held)} held ({_counts(counts)}); {part}"
     if not found.held:
         return iter((_said(title, "italic"),))

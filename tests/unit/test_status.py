@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 from click.testing import CliRunner
@@ -20,6 +21,8 @@ from node.status import service
 from node.status.document import (
     AlertsStatus,
     AlertStatus,
+    AntigensStatus,
+    AntigenStatus,
     DetectorStatus,
     MeshStatus,
     PeerStatus,
@@ -28,7 +31,7 @@ from node.status.document import (
     parse,
 )
 from node.status.service import fetch
-from node.status.view import PEERS_LISTED, bytes_text, duration_text, render
+from node.status.view import PEERS_LISTED, antigens, bytes_text, duration_text, render
 
 FULL = Status(
     name="ward 3",
@@ -288,6 +291,28 @@ def test_the_table_of_a_node_that_just_started_and_of_a_hostile_name() -> None:
     assert "[red]x\\x1b[2J" in text
     assert "0 of 0 flows" in text
     assert "starting  waiting" in text
+
+
+def test_antigens_are_shown_with_what_was_decided_of_them_and_why() -> None:
+    day = 86_400
+    held = (
+        AntigenStatus("a" * 16, "smurf", "12D3KooWx", 512, 10 * day, 17 * day, "used", 0.001),
+        AntigenStatus(
+            "b" * 16, "dos", "12D3KooWy", 10, 11 * day, 12 * day, "quarantined", 0.5, "costs\x1b[2J"
+        ),
+        AntigenStatus("c" * 16, "scan", "12D3KooWself", 40, 11 * day, 18 * day, "own"),
+    )
+    with_some = replace(FULL, antigens=AntigensStatus(share=True, held=held))
+    assert parse(msgspec.to_builtins(with_some)) == with_some
+    lines = shown(with_some).splitlines()
+    (title,) = [line for line in lines if line.startswith("Antigens")]
+    assert title == "Antigens: 3 held (used 1, quarantined 1, own 1); own are shared"
+    text = antigens(with_some.antigens, 12.5 * day).plain
+    for part in ("a" * 16, "0.10 %", "50.00 %", "2 d 12 h", "1970-01-18", "512", "costs\\x1b[2J"):
+        assert part in text
+    assert "Antigens: 0 held (none); own are not shared" in shown(FULL)
+    unused = replace(FULL, antigens=AntigensStatus(use=False))
+    assert "Antigens: 0 held (none); not used" in shown(unused)
 
 
 def test_units() -> None:
