@@ -60,6 +60,9 @@ class Membership:
         seed: of every choice.
         shuffles: where to go on counting, above any count of an earlier life with this seed.
 
+    Attributes:
+        attempts: to join, since anybody was known.
+
     Invariant: `pending` holds only peers we asked and that neither answered nor timed out.
     """
 
@@ -74,6 +77,7 @@ class Membership:
         "_samplers",
         "_seed",
         "_shuffles",
+        "attempts",
         "view",
     )
 
@@ -84,6 +88,7 @@ class Membership:
         self._me = me
         self._seed = seed
         self._shuffles = shuffles
+        self.attempts = 0
         self._callers = 0
         self._askers: dict[PeerId, int] = {}
         self._lost: dict[PeerId, int] = {}
@@ -218,15 +223,20 @@ class Membership:
         asked = self._pending.pop(peer, None) is not None
         return self.view.remove(peer) or (asked and not len(self.view))
 
-    def candidates(self, attempt: int) -> list[Contact]:
-        """Whom to ask when nobody is left: a bootstrap peer in turn, and one remembered."""
+    def call_out(self) -> list[tuple[Contact, Shuffle]]:
+        """While nobody is known: ask a bootstrap peer, in turn, and one remembered."""
+        if len(self.view):
+            self.attempts = 0
+            return []
         seeds = self._bootstrap
-        targets = [seeds[attempt % len(seeds)]] if seeds else []
+        targets = [seeds[self.attempts % len(seeds)]] if seeds else []
         taken = [c.peer for c in targets]
         known = [
             c for c in (*self._samplers.alive(), *self._samplers.failed()) if c.peer not in taken
         ]
-        return targets + choose(known, 1, self._seed, self._me.peer, attempt, Purpose.JOIN)
+        targets += choose(known, 1, self._seed, self._me.peer, self.attempts, Purpose.JOIN)
+        self.attempts += bool(targets)
+        return [(target, self.ask(target)) for target in targets]
 
     def _meet(self, contact: Contact) -> None:
         self._lost.pop(contact.peer, None)

@@ -17,7 +17,7 @@ none is asked for that is held, nor twice in one cycle.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Topic, Train
+from gossip.actions import Action, Disconnect, Report, Send, Topic, Train
 from gossip.antigens import Antigen, Seal
 from gossip.codec import MismatchError, decode, encode, frame_bytes_max
 from gossip.config import PeerConfig
@@ -53,15 +53,10 @@ from gossip.messages import (
 )
 from gossip.model import LocalModel
 from gossip.neighbours import FixedNeighbours
+from gossip.strangers import Strangers
+from gossip.timers import Timers
 
 FAREWELLS_MAX = 16
-STRANGERS_MAX = 256
-"""Senders counted in one cycle, and refused peers kept in mind; the oldest are forgotten first."""
-
-REFUSED_CYCLES = 30
-"""Cycles for which a refused peer is ignored."""
-
-_JITTER_INDEX = {timer: index for index, timer in enumerate(Timer)}
 
 
 class Peer:
@@ -80,10 +75,9 @@ class Peer:
     """
 
     __slots__ = (
-        "_armed", "_config", "_cycle", "_digest", "_fingerprint", "_fixed",
-        "_frame_bytes_max", "_immunity", "_joining", "_membership", "_model", "_out",
-        "_pushes_from", "_refused", "_seed", "_serial", "_state", "_strategy", "_training",
-        "me",
+        "_config", "_cycle", "_digest", "_fingerprint", "_fixed", "_frame_bytes_max",
+        "_immunity", "_membership", "_model", "_out", "_seed", "_serial", "_state",
+        "_strangers", "_strategy", "_timers", "_training", "me",
     )  # fmt: skip
 
     def __init__(
@@ -111,11 +105,9 @@ class Peer:
         self._cycle = cycle
         self._frame_bytes_max = frame_bytes_max(len(self._model.vector))
         self._fixed: FixedNeighbours | None = None
-        self._joining = 0
         self._training: int | None = None
-        self._armed: dict[Timer, int] = {}
-        self._pushes_from: dict[PeerId, int] = {}
-        self._refused: dict[PeerId, int] = {}
+        self._timers = Timers(config, me.peer, seed)
+        self._strangers = Strangers(config)
         self._state = "new"
         self._out: list[Action] = []
         self._immunity: Immunity | None = None
@@ -215,20 +207,16 @@ class Peer:
             self._fixed = FixedNeighbours(tuple(others.values()), event.turns)
         if self._immunity is not None:
             self._immunity.restore(event.antigens, now_us)
-        self._arm(Timer.CYCLE, now_us, self._period(Timer.CYCLE))
+        self._out.append(self._timers.begin(Timer.CYCLE, now_us, self._tick()))
         if self._fixed is None:
             self._membership.remember(event.bootstrap, event.remembered)
-            self._arm(Timer.SHUFFLE, now_us, self._period(Timer.SHUFFLE))
+            self._out.append(self._timers.begin(Timer.SHUFFLE, now_us, self._tick()))
 
     def _on_timer(self, timer: Timer, now_us: int) -> None:
-        due = self._armed.pop(timer, None)
-        if due is None:
-            raise ValueError(f"timer {timer.value} fired but was not armed")
+        due_us = self._timers.fired(timer)
         if timer is Timer.JOIN:
             return  # _keep_joining does the rest
-        # From the time it was due, so that a busy driver does not stretch the period.
-        period = self._period(timer)
-        self._arm(timer, max(due, now_us - period + 1), period)
+        self._out.append(self._timers.again(timer, due_us, now_us, self._tick()))
         if timer is Timer.CYCLE:
             self._begin_cycle(now_us)
         else:
@@ -237,51 +225,35 @@ class Peer:
             for target, question in self._membership.begin_shuffle():
                 self._send(target, question)
 
-    def _arm(self, timer: Timer, from_us: int, after_us: int) -> None:
-        self._armed[timer] = from_us + after_us
-        self._out.append(SetTimer(timer, from_us + after_us))
-
-    def _period(self, timer: Timer) -> int:
-        serial, index = self._tick(), _JITTER_INDEX[timer]
-        coin = fraction(self._seed, self.me.peer, serial, Purpose.JITTER, index)
-        return int(self._config.cycle_us * (1 + self._config.jitter * (2 * coin - 1)))
-
     def _tick(self) -> int:
         self._serial += 1
         return self._serial
 
     def _keep_joining(self, now_us: int) -> None:
         """While nobody is known, ask again and again, at growing intervals, for ever."""
-        if Timer.JOIN in self._armed:
+        if Timer.JOIN in self._timers:
             return
-        if len(self._membership.view):
-            self._joining = 0
-            return
-        targets = self._membership.candidates(self._joining)
-        if not targets:
-            return  # the first node of a mesh; others will find it
-        for target in targets:
-            self._send(target, self._membership.ask(target))
-        low, high = self._config.join_retry_us_min, self._config.join_retry_us_max
-        pause = min(high, low << min(self._joining, 32))
-        coin = fraction(self._seed, self.me.peer, self._tick(), Purpose.JOIN)
-        pause = int(pause * (0.5 + 0.5 * coin))
-        self._joining += 1
-        names = ", ".join(c.peer for c in targets)
+        questions = self._membership.call_out()
+        if not questions:
+            return  # somebody is known; or this is the first of a mesh, and others will find it
+        for target, question in questions:
+            self._send(target, question)
+        attempts = self._membership.attempts
+        timer = self._timers.join(attempts - 1, now_us, self._tick())
+        names = ", ".join(target.peer for target, _ in questions)
+        pause_s = (timer.at_us - now_us) / 1e6
         self._report(
             Topic.ISOLATED,
-            detail=f"asked {names}; next attempt in {pause / 1e6:.1f} s",
-            value=float(self._joining),
+            detail=f"asked {names}; next attempt in {pause_s:.1f} s",
+            value=float(attempts),
         )
-        self._arm(Timer.JOIN, now_us, pause)
+        self._out.append(timer)
 
     # Cycles
 
     def _begin_cycle(self, now_us: int) -> None:
         self._cycle += 1
-        self._pushes_from.clear()
-        if self._refused:
-            self._refused = {p: until for p, until in self._refused.items() if until > self._cycle}
+        self._strangers.begin_cycle(self._cycle)
         if self._fixed is not None:
             self._fixed.begin_cycle(self._cycle)
         antigens: tuple[Antigen, ...] = ()
@@ -324,8 +296,8 @@ class Peer:
 
     def _neighbours(self, count: int, serial: int) -> list[Contact]:
         if self._fixed is None:
-            return self._membership.neighbours(count, serial, self._refused)
-        able = self._fixed.able(self._cycle, self._refused)
+            return self._membership.neighbours(count, serial, self._strangers.refused)
+        able = self._fixed.able(self._cycle, self._strangers.refused)
         return choose(able, count, self._seed, self.me.peer, serial, Purpose.NEIGHBOUR)
 
     def _coin(self, serial: int, purpose: Purpose) -> float:
@@ -376,8 +348,8 @@ class Peer:
         try:
             message = decode(frame, self._digest, self._frame_bytes_max)
             self._on_message(sender, message, now_us)
-            if self._refused and not isinstance(message, Refuse):
-                self._refused.pop(sender, None)
+            if self._strangers.refused and not isinstance(message, Refuse):
+                self._strangers.forgive(sender)
         except MismatchError as error:
             self._refuse(sender, str(error))
         except RemoteError as error:
@@ -414,13 +386,11 @@ class Peer:
         self._greet(knew, sender)
 
     def _on_model(self, sender: PeerId, message: Model, now_us: int) -> None:
-        counted = self._pushes_from.get(sender, 0)
-        crowded = counted == 0 and len(self._pushes_from) >= STRANGERS_MAX
-        if crowded or counted >= self._config.pushes_per_sender_max:
+        if self._strangers.crowds(sender):
             self._report(Topic.SHED, sender, "more models in one cycle than allowed")
             return
         values = self._model.read(message.fragments)
-        self._pushes_from[sender] = counted + 1
+        self._strangers.count(sender)
         serial = self._tick()
         # Before merging, and of the same fragments: both sides of a pairwise exchange must average
         # the same two vectors, and a question must not be answered with much more than it brought.
@@ -448,11 +418,8 @@ class Peer:
 
     def _refuse(self, sender: PeerId, reason: str) -> None:
         """Tell a peer once why we will not exchange with it, and forget it."""
-        if sender in self._refused:
+        if not self._strangers.refuse(sender, self._cycle):
             return
-        if len(self._refused) >= STRANGERS_MAX:
-            del self._refused[next(iter(self._refused))]
-        self._refused[sender] = self._cycle + REFUSED_CYCLES
         self._report(Topic.REFUSED, sender, f"{reason}; we have {self._fingerprint.text}")
         self._send(Contact(sender), Refuse(f"it has {self._fingerprint.text}"))
         self._membership.lose(sender)
@@ -469,7 +436,7 @@ class Peer:
         for contact in self.view[:FAREWELLS_MAX]:
             self._send(contact, Leave())
         self._state = "stopped"
-        self._armed.clear()
+        self._timers.stop()
 
     # Output
 

@@ -25,6 +25,8 @@ from gossip.model import LocalModel
 from gossip.neighbours import FixedNeighbours
 from gossip.peer import Peer
 from gossip.samplers import Samplers
+from gossip.strangers import Strangers
+from gossip.timers import Timers
 from gossip.view import View
 from scenarios.conditions.churn import Change, Deed
 from scenarios.immunity.seals import HashSeal
@@ -48,6 +50,8 @@ KINDS = Kinds(
         Kind(View, single=True),
         Kind(Samplers, single=True),
         Kind(FixedNeighbours, single=True),
+        Kind(Strangers, single=True),
+        Kind(Timers, single=True),
         Kind(Immunity, single=True),
         Kind(Held),
         Kind(Job, single=True),

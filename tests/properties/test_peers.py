@@ -21,7 +21,8 @@ from gossip.exchange import ARRIVED_MAX
 from gossip.fingerprint import Fingerprint
 from gossip.membership import ASKERS_MAX, LOST_MAX, PENDING_MAX
 from gossip.messages import Entry, Leave, Model, Refuse, Shuffle, ShuffleReply
-from gossip.peer import STRANGERS_MAX, Peer
+from gossip.peer import Peer
+from gossip.strangers import STRANGERS_MAX
 from tests.unit.sealing import KeyedHash
 
 PEERS = 5
@@ -116,9 +117,9 @@ class Life:
         assert contact(self.index).peer not in view
         assert len(view) == len(set(view)) <= max(config.view_size, PEERS)
         assert len(peer.remembered) <= config.view_size + config.samplers
-        assert len(peer._refused) <= STRANGERS_MAX
-        assert len(peer._pushes_from) <= STRANGERS_MAX
-        assert all(n <= config.pushes_per_sender_max for n in peer._pushes_from.values())
+        assert len(peer._strangers.refused) <= STRANGERS_MAX
+        assert len(peer._strangers._pushes) <= STRANGERS_MAX
+        assert all(n <= config.pushes_per_sender_max for n in peer._strangers._pushes.values())
         member = peer._membership
         assert len(member.view) <= config.view_size
         assert len(member._pending) <= PENDING_MAX

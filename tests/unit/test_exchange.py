@@ -13,7 +13,8 @@ from gossip.events import Received, Start, Timer, TimerFired, Trained
 from gossip.exchange import ARRIVED_MAX
 from gossip.messages import Message, Model
 from gossip.model import LocalModel
-from gossip.peer import STRANGERS_MAX, Peer
+from gossip.peer import Peer
+from gossip.strangers import STRANGERS_MAX
 from tests.unit.meshes import FINGERPRINT, Mesh, contact, make_peer, peer_id
 
 DIGEST = FINGERPRINT.digest
@@ -201,7 +202,7 @@ def test_a_flood_of_models_is_shed_unread_until_the_next_cycle(mode):
     assert seen[Topic.MERGED] == (1 if mode is Exchange.EPIDEMIC else 8)
     for i in range(2 * STRANGERS_MAX):
         peer.handle(Received(PeerId(f"x{i}"), frame), 1)
-    assert len(peer._pushes_from) == STRANGERS_MAX
+    assert len(peer._strangers._pushes) == STRANGERS_MAX
     peer.handle(TimerFired(Timer.CYCLE), CYCLE_US)
     assert topics(peer.handle(Received(peer_id(1), frame), CYCLE_US))[Topic.MERGED] == 1
 

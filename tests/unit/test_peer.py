@@ -13,7 +13,7 @@ from gossip.events import PeerLost, Received, Start, Stop, Timer, TimerFired, Tr
 from gossip.fingerprint import Fingerprint
 from gossip.messages import Leave, Model, Refuse, Shuffle
 from gossip.neighbours import DOWN_CYCLES
-from gossip.peer import REFUSED_CYCLES, STRANGERS_MAX
+from gossip.strangers import REFUSED_CYCLES, STRANGERS_MAX
 from tests.unit.meshes import FINGERPRINT, Mesh, contact, make_peer, peer_id
 
 DIGEST = FINGERPRINT.digest
@@ -97,7 +97,7 @@ def test_refusals_in_mind_are_bounded():
     peer.handle(Start(), 0)
     for i in range(3 * STRANGERS_MAX):
         peer.handle(Received(PeerId(f"x{i}"), a_model(OTHER.digest)), 1)
-    assert len(peer._refused) == STRANGERS_MAX
+    assert len(peer._strangers.refused) == STRANGERS_MAX
 
 
 @pytest.mark.parametrize(
