@@ -47,6 +47,7 @@ class Rehearsing:
         self._budget = budget
         self._seed = seed
         self._rehearsals: dict[int, Rehearsal] = {}
+        self._reviewed: dict[int, tuple[Sequence[Antigen], list[str]]] = {}
 
     def trainable(self, peer: int) -> bool:
         """See `Rows`."""
@@ -87,5 +88,10 @@ class Rehearsing:
         own = self._evidence.own(peer)
         counts = self._evidence.counts(peer, now_us)
         families = [name for name, count in counts.items() if count >= EVIDENCE_MIN]
-        rehearsal.review(antigens, own.train, own.held, families)
+        # What is the same as last time gives the same; and a peer that nothing new reaches hands
+        # out the same tuple.
+        held, having = self._reviewed.get(peer, (None, None))
+        if held is not antigens or having != families:
+            rehearsal.review(antigens, own.train, own.held, families)
+            self._reviewed[peer] = antigens, families
         return rehearsal

@@ -26,6 +26,7 @@ BROKEN = [
     ("partition-and-heal", "links.partition", [
         {"start": "2 min", "end": "365 d", "sides": ["west", "east"]}]),
     ("bootstrap-death", "mesh.bootstrap", "0"),
+    ("immunity", "learning.antigens", False),
 ]  # fmt: skip
 """A scenario, a key of it, and a value with which it must not do what it expects."""
 
