@@ -98,6 +98,12 @@ def deal(
     at = gateways(rows, peers, seed)
     rng = np.random.default_rng(1_000 + seed)
     coin = rng.random(len(rows.x))
+    # Exact shares of each family at each gateway: its place among those rows, not a coin for each.
+    group = at * len(rows.families) + rows.y
+    order = np.lexsort((coin, group))
+    starts, counts = np.unique(group[order], return_index=True, return_counts=True)[1:]
+    place = np.arange(len(order)) - np.repeat(starts, counts)
+    coin[order] = (place + coin[order]) / np.repeat(counts, counts)
     first = int(rng.integers(peers))
     new = rows.families.index(family)
     benign, held = rows.y == 0, coin >= TRAIN_OR_CALIBRATE

@@ -54,8 +54,8 @@ class ClassifierJudge:
 
     def judge(self, vector: Floats, shard: Shard) -> Judgement:
         """See `Judge`."""
-        calibration = log_odds(self._logits(vector, shard.calibrate_x))
-        logits = self._logits(vector, shard.test_x)
+        calibration = log_odds(self.logits(vector, shard.calibrate_x))
+        logits = self.logits(vector, shard.test_x)
         return judge_scores(
             log_odds(logits),
             logits.argmax(axis=1),
@@ -64,7 +64,8 @@ class ClassifierJudge:
             conformal_threshold(calibration, self.budget) if _sound(calibration) else np.inf,
         )
 
-    def _logits(self, vector: Floats, x: Floats) -> Floats:
+    def logits(self, vector: Floats, x: Floats) -> Floats:
+        """What the model says of each family it names, `(rows, families)`."""
         w = self.shape.layout.views(vector)
         for name in self._layers[:-1]:
             x = np.maximum(affine(w, name, x), 0.0)
