@@ -390,7 +390,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(small, kept, mo
     before = kept.read_bytes()
     stage = set_up(plan_from(small))
     stage.world.run(SECOND_US)
-    stage.world.hosts[0].machine._refused = {object(): 1}
+    stage.world.hosts[0].machine._state = object()
     with pytest.raises(TypeError, match=r"holds no builtins.object yet; list it in .*frozen"):
         write(kept, stage, Record(), "")
     assert kept.read_bytes() == before
