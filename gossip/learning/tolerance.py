@@ -66,14 +66,14 @@ class State(Enum):
     USED = "used"
     VOUCHED = "vouched"  # costs more than the budget, but other origins say the same
     APPROVED = "approved"  # costs more than the budget; an operator said so
-    KNOWN = "known"  # this peer has rows of its own
+    KNOWN = "known"  # used, beside rows of this peer's own
     QUARANTINED = "quarantined"
     WAITING = "waiting"  # beyond what is looked at
 
     @property
     def rehearsed(self) -> bool:
         """Whether draws from it are trained on."""
-        return self in {State.USED, State.VOUCHED, State.APPROVED}
+        return self in {State.USED, State.KNOWN, State.VOUCHED, State.APPROVED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,9 +101,9 @@ class AntigenStatus:
         origin: the peer that made it.
         evidence: rows that it was made of.
         created_s: seconds since 1970; expires_s likewise.
-        state: "own"; "used", "vouched" (other origins say the same) or "approved" (by the
-            operator), which are learnt from; "known" (this gateway has rows of its own);
-            "quarantined"; "waiting" for the next training.
+        state: "own"; "used", "known" (used beside rows of its own), "vouched" (other origins say
+            the same) or "approved" (by the operator), which are learnt from; "quarantined";
+            "waiting" for the next training.
         false_alarms: share of own benign flows that it would make alarm, estimated; None where
             none was measured.
         reason: why it is in this state.

@@ -86,13 +86,23 @@ def test_a_mimic_that_is_widened_or_hides_among_true_components_is_found(wider: 
     assert state_of(made, plain) is State.QUARANTINED
 
 
-def test_an_operator_releases_what_would_cost_too_much_and_own_rows_come_first() -> None:
+def test_an_operator_releases_what_would_cost_too_much_known_or_not() -> None:
     mimic = antigen(benign(80, 7))
     assert state_of(reviewed([mimic], approved=[mimic.id]), mimic) is State.APPROVED
     assert reviewed([mimic], approved=[mimic.id]).names == ("back",)
-    known = reviewed([mimic], own=["back"], approved=[mimic.id])
-    assert state_of(known, mimic) is State.KNOWN
-    assert known.names == ()
+    assert state_of(reviewed([mimic], own=["back"]), mimic) is State.QUARANTINED
+
+
+def test_families_with_own_rows_have_a_quarter_of_the_draws_or_all() -> None:
+    told = [antigen(attack(), "back"), antigen(attack(column=4), "smurf", "b")]
+    made = reviewed(told, own=["smurf"])
+    assert [state_of(made, each) for each in told] == [State.USED, State.KNOWN]
+    found = made.draw(7, 20, 40)
+    assert found is not None
+    assert 130 < (found[2] == 1).sum() < 270
+    alone = reviewed(told[1:], own=["smurf"]).draw(7, 5, 40)
+    assert alone is not None
+    assert alone[1] == ("smurf",)
 
 
 def close_to_benign(seed: int) -> Mixture:

@@ -136,13 +136,13 @@ def test_before_there_are_rows_nothing_is_judged(tmp_path):
     assert part.batches is None
 
 
-def test_what_this_gateway_has_rows_of_is_not_rehearsed(part):
+def test_what_this_gateway_has_rows_of_is_rehearsed_beside_them(part):
     part.watch.observe(
         [replace(flow, family="smurf") for flow in parsed(scan(40, CALM, start_s=1_750_000_900.0))]
     )
     one = attack()
     assert part.train(one)[one.id.hex()].state == "known"
-    assert part.watch.rehearsed == ()
+    assert part.watch.rehearsed == ("smurf",)
 
 
 def test_what_is_presented_waits_where_the_inbox_is_full(tmp_path):

@@ -277,16 +277,16 @@ def antigen_of(family: str, centre: float, origin: PeerId = NAMES[1]) -> Antigen
     return signed(made, FINGERPRINT.schema, HashSeal(b"seed", origin))
 
 
-def test_a_third_of_a_steps_rows_are_draws_of_families_that_a_peer_has_none_of():
+def test_a_third_of_a_steps_rows_are_draws_most_of_families_that_a_peer_has_none_of():
     evidence = Evidence(some_shards([[0] * 200 + [1] * 20, [0] * 200]))
     rows = Rehearsing(Rows(), evidence, NAMES, ("benign", "scan", "dos", "worm"), 4, 0.05, b"seed")
     held = [antigen_of("scan", 100.0), antigen_of("worm", 300.0)]
     found = rows.batches([0, 1, 1], [1, 1, 1], [0, 0, 0], [held, held, []])
     assert found.y.shape == (3, 4, 12)
     assert (found.y > 0).sum(axis=2).tolist() == [[4] * 4, [4] * 4, [0] * 4]
-    assert set(found.y[0].ravel()) == {0, 3}  # its own rows of scan say more
+    assert 0 < (found.y[0] == 1).sum() < 8 < (found.y[0] == 3).sum()  # it has rows of scan
     assert set(found.y[1].ravel()) == {0, 1, 3}
-    assert found.known.tolist() == [[1, 0, 0, 1], [1, 1, 0, 1], [1, 0, 0, 0]]
+    assert found.known.tolist() == [[1, 1, 0, 1], [1, 1, 0, 1], [1, 0, 0, 0]]
     np.testing.assert_allclose(found.x[0][found.y[0] == 3][:, 0], 150.0, atol=0.5)  # scaled
     assert found.codes.shape[1] == 4
     alone = rows.batches([1], [1], [0], [held])
