@@ -5,6 +5,7 @@ allocated the frame's length is capped by the caller's transport, and every leng
 """
 
 import math
+from struct import Struct
 from typing import Any
 
 import msgpack
@@ -35,6 +36,7 @@ from gossip.messages import (
     ShuffleReply,
     Want,
 )
+from gossip.pushsum import LENGTH_MAX, Sums
 
 FRAGMENTS_MAX = 256
 ENTRIES_MAX = 32
@@ -58,6 +60,7 @@ _KINDS: dict[type, int] = {
     Want: 7,
     Give: 8,
 }
+_WEIGHT = Struct("<f")
 _REFUSAL = _KINDS[Refuse]
 _ENCODINGS = (Encoding.FLOAT32, Encoding.FLOAT16, Encoding.INT8)
 _DTYPES: dict[Encoding, np.dtype[Any]] = {
@@ -90,7 +93,7 @@ def encode(message: Message, digest: bytes) -> bytes:
     """The frame for `message` from a peer whose fingerprint has this digest."""
     head: list[object] = [PROTOCOL_VERSION, _KINDS[type(message)], digest]
     match message:
-        case Model(fragments, answer, holds):
+        case Model(fragments, answer, holds, sums):
             head += [
                 [
                     [f.index, f.age, _ENCODINGS.index(f.encoding), f.scale, f.data]
@@ -99,6 +102,8 @@ def encode(message: Message, digest: bytes) -> bytes:
                 answer,
                 holds,
             ]
+            if sums is not None:  # else no byte of it
+                head.append(_WEIGHT.pack(sums.weight) + sums.means)
         case Shuffle(addresses, entries) | ShuffleReply(addresses, entries):
             head += [
                 list(addresses),
@@ -151,11 +156,11 @@ def decode(frame: bytes, digest: bytes, bytes_max: int = 2**24) -> Message:
 
 def _message(kind: int, fields: list[Any]) -> Message:
     match kind, fields:
-        case 1, [fragments, bool(answer), holds]:
+        case 1, [fragments, bool(answer), holds, *sums] if len(sums) <= 1:
             parts = tuple(map(_fragment, _array(fragments, 1, FRAGMENTS_MAX, "fragments")))
             if len(parts) > 1 and len({f.index for f in parts}) != len(parts):
                 raise RemoteError("a fragment is given twice")
-            return Model(parts, answer, _ids(holds, 0))
+            return Model(parts, answer, _ids(holds, 0), _sums(sums[0]) if sums else None)
         case 2, [addresses, entries]:
             return Shuffle(_addresses(addresses), _entries(entries))
         case 3, [addresses, entries]:
@@ -193,6 +198,19 @@ def _ids(value: object, low: int) -> bytes:
     if not low <= len(value) // ID_BYTES <= IDS_MAX:
         raise RemoteError(f"{len(value) // ID_BYTES} ids of antigens, not {low} to {IDS_MAX}")
     return value
+
+
+def _sums(value: object) -> Sums:
+    """What the numbers are is looked at by who takes part, and knows how many there must be."""
+    if not isinstance(value, bytes) or len(value) % 2:
+        raise RemoteError("sums are not a weight and float16 numbers")
+    length = (len(value) - _WEIGHT.size) // 2
+    if not 1 <= length <= LENGTH_MAX:
+        raise RemoteError(f"sums of {length} numbers, not 1 to {LENGTH_MAX}")
+    [weight] = _WEIGHT.unpack_from(value)
+    if not (math.isfinite(weight) and weight > 0):
+        raise RemoteError("sums have a weight that is not a finite number above 0")
+    return Sums(weight, value[_WEIGHT.size :])
 
 
 def _entries(value: object) -> tuple[Entry, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gossip.errors import ConfigError
+from gossip.pushsum import LENGTH_MAX
 
 
 class Exchange(Enum):
@@ -103,6 +104,10 @@ class PeerConfig:
     """Neighbours that are told at once of a new antigen. An id pushed once by each peer to three
     others reaches 94 % of them (the root of x = 1 - exp(-3 x)); models carry it to the rest."""
 
+    sums_length: int = 0
+    """Numbers of which the mesh's mean is taken, the same at all peers; 0 takes no part in it.
+    What they mean is the driver's matter, `gossip.learning.tails` for instance."""
+
     def __post_init__(self) -> None:
         """Check every bound."""
         bounds: dict[str, tuple[float, float]] = {
@@ -124,6 +129,7 @@ class PeerConfig:
             "probe_cycles": (1, 1_000_000),
             "antigens_max": (0, 64),
             "antigen_fanout": (1, 64),
+            "sums_length": (0, LENGTH_MAX),
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)

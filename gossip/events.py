@@ -94,8 +94,20 @@ class Present:
 
 
 @record
+class Contribute:
+    """This peer has other numbers to add to the mesh's mean, from its next cycle on.
+
+    Args:
+        numbers: float32 or float64 `(PeerConfig.sums_length,)` in [0, 1], all of which others may
+            come to know; None to say nothing more.
+    """
+
+    numbers: NDArray[np.floating] | None
+
+
+@record
 class Stop:
     """Leave the mesh politely. The last event a peer gets."""
 
 
-Event = Start | Received | TimerFired | Trained | PeerLost | Present | Stop
+Event = Start | Received | TimerFired | Trained | PeerLost | Present | Contribute | Stop

@@ -3,6 +3,7 @@
 from gossip.antigens import Antigen
 from gossip.config import Encoding
 from gossip.contacts import Contact
+from gossip.pushsum import Sums
 from gossip.records import record
 
 
@@ -33,11 +34,13 @@ class Model:
         fragments: at least one, none of them twice.
         answer: asks the receiver for its own model in return.
         holds: ids of the antigens that the sender holds, as in `Have`; empty if none.
+        sums: half of the sender's part in the mesh's mean; None if it has none, or gave it away.
     """
 
     fragments: tuple[Fragment, ...]
     answer: bool = False
     holds: bytes = b""
+    sums: Sums | None = None
 
 
 @record

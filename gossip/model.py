@@ -10,6 +10,7 @@ from gossip.draws import Purpose, choose, generator
 from gossip.errors import RemoteError
 from gossip.merge import Ages, Vector, capped_age, slices
 from gossip.messages import Fragment, Model
+from gossip.pushsum import Sums
 
 Values = dict[int, tuple[Vector, int]]
 """Decoded fragments by index: the values and the claimed age."""
@@ -100,14 +101,15 @@ class LocalModel:
         *,
         answer: bool,
         holds: bytes = b"",
+        sums: Sums | None = None,
     ) -> Model:
-        """These fragments for the wire, with the ids of the antigens held."""
+        """These fragments for the wire, with the ids of the antigens held, and sums."""
         encoding = self._config.encoding
         rounds = encoding is Encoding.INT8
         rng = generator(seed, me, serial, Purpose.ROUNDING) if rounds else None
         sound, ages = self._sound, self._ages
         parts = [pack(self.own(i), i, ages[i], encoding, rng, sound=sound) for i in indices]
-        return Model(tuple(parts), answer, holds)
+        return Model(tuple(parts), answer, holds, sums)
 
     def read(self, fragments: tuple[Fragment, ...]) -> Values:
         """Decode what a peer sent.

@@ -5,6 +5,7 @@
            └─ CYCLE timer ─── ask for training, push the model (gossip.exchange)
     Received ─ decode ─ fingerprint ─ merge │ answer │ refuse │ report a fault
     Present ─ hold the antigen, tell neighbours (gossip.immunity)
+    Contribute ─ numbers for the mesh's mean, which rides on models (gossip.averaging)
     Stop ──── say good-bye
 
 Invariant, whatever arrives in whatever order: the vector is finite and ages never decrease; the
@@ -19,12 +20,14 @@ from dataclasses import replace
 
 from gossip.actions import Action, Disconnect, Report, Send, Topic, Train
 from gossip.antigens import Antigen, Seal
+from gossip.averaging import Averaging
 from gossip.codec import MismatchError, decode, encode, frame_bytes_max
 from gossip.config import PeerConfig
 from gossip.contacts import Contact, PeerId
 from gossip.draws import Purpose, choose, fraction
 from gossip.errors import RemoteError
 from gossip.events import (
+    Contribute,
     Event,
     PeerLost,
     Present,
@@ -53,6 +56,7 @@ from gossip.messages import (
 )
 from gossip.model import LocalModel
 from gossip.neighbours import FixedNeighbours
+from gossip.pushsum import Vector as Numbers
 from gossip.strangers import Strangers
 from gossip.timers import Timers
 
@@ -75,7 +79,7 @@ class Peer:
     """
 
     __slots__ = (
-        "_config", "_cycle", "_digest", "_fingerprint", "_fixed", "_frame_bytes_max",
+        "_averaging", "_config", "_cycle", "_digest", "_fingerprint", "_fixed", "_frame_bytes_max",
         "_immunity", "_membership", "_model", "_out", "_seed", "_serial", "_state",
         "_strangers", "_strategy", "_timers", "_training", "me",
     )  # fmt: skip
@@ -110,6 +114,7 @@ class Peer:
         self._strangers = Strangers(config)
         self._state = "new"
         self._out: list[Action] = []
+        self._averaging = Averaging(config.sums_length)
         self._immunity: Immunity | None = None
         if seal is not None and config.antigens_max:
             self._immunity = Immunity(
@@ -159,6 +164,15 @@ class Peer:
         """All that are held, revocations too, to hand to `Start` in the next life."""
         return () if self._immunity is None else self._immunity.kept
 
+    @property
+    def mesh(self) -> tuple[Numbers, int] | None:
+        """What the mesh has on average, and how many distinct peers that rests on at least.
+
+        The numbers are float64 `(config.sums_length,)` in [0, 1]; None where `sums_length` is 0,
+        and before three arrivals. This peer's own word is in it only as far as others pass it on.
+        """
+        return self._averaging.mesh
+
     def handle(self, event: Event, now_us: int) -> list[Action]:
         """Take one event; give what the driver must do, in order.
 
@@ -187,12 +201,17 @@ class Peer:
             self._keep_joining(now_us)
         return self._out
 
-    def _on_seldom(self, event: PeerLost | Present | Start | Stop, now_us: int) -> None:
+    def _on_seldom(
+        self, event: Contribute | PeerLost | Present | Start | Stop, now_us: int
+    ) -> None:
         match event:
             case PeerLost(peer, reason):
                 self._lose(peer, Topic.PEER_LOST, reason)
             case Present(antigen):
                 self._on_present(antigen, now_us)
+            case Contribute(numbers):
+                if why := self._averaging.contribute(numbers):
+                    self._report(Topic.SHED, detail=why)
             case Start():
                 self._on_start(event, now_us)
             case Stop():
@@ -260,6 +279,7 @@ class Peer:
         if self._immunity is not None:
             self._immunity.begin_cycle(self._cycle, now_us)
             antigens = self._immunity.others
+        self._averaging.begin_cycle()
         self._push(self._strategy.on_cycle(self._coin(self._cycle, Purpose.TOKEN)))
         if self._training is None:
             self._training = self._cycle
@@ -293,6 +313,9 @@ class Peer:
         for target in targets:
             self._out.append(Send(target, frame))
             self._strategy.on_pushed(target.peer)
+            if message.sums is not None and target is not targets[-1]:
+                message = replace(message, sums=None)  # what one was given no other may have
+                frame = encode(message, self._digest)
 
     def _neighbours(self, count: int, serial: int) -> list[Contact]:
         if self._fixed is None:
@@ -304,9 +327,12 @@ class Peer:
         return fraction(self._seed, self.me.peer, serial, purpose) if self._strategy.flips else 0.0
 
     def _own_model(self, serial: int, indices: Iterable[int], *, answer: bool) -> Model:
+        """For one peer: with it goes half of what we hold of the mesh's mean."""
         holds = b"" if self._immunity is None else self._immunity.holds
-        me = self.me.peer
-        return self._model.message(self._seed, me, serial, indices, answer=answer, holds=holds)
+        me, sums = self.me.peer, self._averaging.share()
+        return self._model.message(
+            self._seed, me, serial, indices, answer=answer, holds=holds, sums=sums
+        )
 
     # Antigens
 
@@ -390,6 +416,7 @@ class Peer:
             self._report(Topic.SHED, sender, "more models in one cycle than allowed")
             return
         values = self._model.read(message.fragments)
+        self._averaging.check(message.sums)
         self._strangers.count(sender)
         serial = self._tick()
         # Before merging, and of the same fragments: both sides of a pairwise exchange must average
@@ -406,6 +433,7 @@ class Peer:
             self._report(Topic.SHED, sender, verdict.shed)
             return
         self._report(Topic.MERGED, sender, value=float(verdict.merged))
+        self._averaging.absorb(sender, message.sums)
         if own is not None:
             self._send(Contact(sender), own)
         self._push(verdict.pushes)
@@ -425,6 +453,7 @@ class Peer:
         self._membership.lose(sender)
 
     def _lose(self, peer: PeerId, topic: Topic, reason: str) -> None:
+        self._averaging.lose(peer)
         if self._fixed is not None:
             known = self._fixed.lose(peer, self._cycle)
         else:

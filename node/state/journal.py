@@ -32,6 +32,7 @@ FORMAT = 2
 RECORD_BYTES_MAX = 64 * 2**20
 DIGEST_BYTES = 16
 _LENGTH_BYTES = 4
+_FLOATS = (np.dtype("<f4"), np.dtype("<f8"))
 
 # Named, not numbered: a journal stays readable when a kind is added.
 _EVENTS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
@@ -286,8 +287,11 @@ def _array_out(value: object) -> object:
 
 def _array_in(kind: Any, value: Any) -> NDArray[Any]:
     """Check against the annotation: `NDArray[np.float32]` takes nothing but float32."""
-    wanted = np.dtype(get_args(get_args(kind)[1])[0])
+    wanted = get_args(get_args(kind)[1])[0]
+    able = _FLOATS if wanted is np.floating else (np.dtype(wanted),)
     dtype, shape, data = msgspec.convert(value, tuple[str, tuple[int, ...], bytes])
-    if dtype != wanted.str:
-        raise ValueError(f"an array of {dtype[:8]} where {wanted.str} is needed")
-    return np.frombuffer(data, dtype=wanted).reshape(shape).copy()
+    for each in able:
+        if dtype == each.str:
+            return np.frombuffer(data, dtype=each).reshape(shape).copy()
+    names = " or ".join(each.str for each in able)
+    raise ValueError(f"an array of {dtype[:8]} where {names} is needed")

@@ -28,7 +28,8 @@ mesh."""
 def config(reader: Reader) -> PeerConfig:
     """The protocol's settings; each stands in `[mesh]` or in `[learning]`."""
     mesh, learning = reader.scenario.mesh, reader.scenario.learning
-    names = [part.name for part in fields(PeerConfig)]
+    # How many numbers tails are is no setting.
+    names = [part.name for part in fields(PeerConfig) if part.name != "sums_length"]
     owners = {name: mesh if hasattr(mesh, name) else learning for name in names}
     return PeerConfig(**{name: getattr(owner, name) for name, owner in owners.items()})
 

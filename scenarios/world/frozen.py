@@ -11,6 +11,7 @@ from typing import Any
 
 from gossip.actions import Topic
 from gossip.antigens import Antigen
+from gossip.averaging import Averaging
 from gossip.config import Encoding, Exchange, PeerConfig
 from gossip.contacts import Contact
 from gossip.errors import StateError
@@ -24,6 +25,7 @@ from gossip.messages import Entry
 from gossip.model import LocalModel
 from gossip.neighbours import FixedNeighbours
 from gossip.peer import Peer
+from gossip.pushsum import PushSum
 from gossip.samplers import Samplers
 from gossip.strangers import Strangers
 from gossip.timers import Timers
@@ -52,6 +54,8 @@ KINDS = Kinds(
         Kind(FixedNeighbours, single=True),
         Kind(Strangers, single=True),
         Kind(Timers, single=True),
+        Kind(Averaging, single=True),
+        Kind(PushSum, single=True),
         Kind(Immunity, single=True),
         Kind(Held),
         Kind(Job, single=True),

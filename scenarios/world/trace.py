@@ -14,6 +14,7 @@ from gossip.antigens import body
 from gossip.contacts import PeerId
 from gossip.errors import StateError
 from gossip.events import (
+    Contribute,
     Event,
     PeerLost,
     Present,
@@ -37,6 +38,7 @@ _KINDS: dict[type, int] = {
     PeerLost: 4,
     Stop: 5,
     Present: 7,
+    Contribute: 8,
 }
 CRASHED = 6  # no event: the driver fell silent
 DIGEST_BYTES = 16
@@ -137,6 +139,8 @@ def _content(event: Event) -> tuple[int, int]:
             payload = repr([peers, turns]).encode() + b"".join(each.id for each in antigens)
         case Present(antigen):
             payload = body(antigen, b"") + antigen.signature
+        case Contribute(numbers):
+            payload = b"" if numbers is None else numbers.astype("<f8").tobytes()
         case Stop():
             payload = b""
     return len(payload), crc32(payload)

@@ -16,12 +16,23 @@ from gossip.antigens import Antigen
 from gossip.codec import encode, pack
 from gossip.config import Encoding, Exchange, PeerConfig
 from gossip.contacts import Contact, PeerId
-from gossip.events import Event, PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
+from gossip.events import (
+    Contribute,
+    Event,
+    PeerLost,
+    Received,
+    Start,
+    Stop,
+    Timer,
+    TimerFired,
+    Trained,
+)
 from gossip.exchange import ARRIVED_MAX
 from gossip.fingerprint import Fingerprint
 from gossip.membership import ASKERS_MAX, LOST_MAX, PENDING_MAX
 from gossip.messages import Entry, Leave, Model, Refuse, Shuffle, ShuffleReply
 from gossip.peer import Peer
+from gossip.pushsum import HELD_MAX, RECENT, SENDERS_MAX, Sums
 from gossip.strangers import STRANGERS_MAX
 from tests.unit.sealing import KeyedHash
 
@@ -31,6 +42,13 @@ FLIGHT_MAX = 64
 OURS = Fingerprint("schema 1", "6 values")
 THEIRS = Fingerprint("schema 2", "6 values")
 INDICES = st.integers(0, PEERS - 1)
+SUMS = st.builds(
+    Sums,
+    st.sampled_from([1e-9, 0.25, 4.0, 4.1, 3e38]),
+    st.lists(st.sampled_from([0.0, 0.01, 0.5, 1.0, 1.1, -0.1, float("nan")]), min_size=1).map(
+        lambda numbers: np.array((numbers * 3)[: 3 + len(numbers) // 9], "<f2").tobytes()
+    ),
+)
 DELTAS = st.sampled_from([0.0, 0.1, -3.0, 1e5, 3e38, float("inf"), float("nan")])
 
 
@@ -125,10 +143,26 @@ class Life:
         assert len(member._pending) <= PENDING_MAX
         assert len(member._askers) <= ASKERS_MAX
         assert len(member._lost) <= LOST_MAX
+        self._check_mean()
         if config.exchange is Exchange.EPIDEMIC:
             assert len(peer._strategy._senders) <= ARRIVED_MAX
         if config.exchange is Exchange.AGE:
             assert 0 <= peer._strategy._tokens <= config.token_capacity
+
+    def _check_mean(self) -> None:
+        found, held = self.peer.mesh, self.peer._averaging._sums
+        if held is None:
+            assert found is None
+            return
+        assert self.config.sums_length
+        assert 0 <= held._weight <= HELD_MAX
+        assert ((held._sum >= 0) & (held._sum <= held._weight * (1 + 1e-9))).all()
+        assert len(held._recent) <= RECENT
+        assert len(held._heard) <= SENDERS_MAX
+        assert held.peers <= SENDERS_MAX
+        if found is not None:
+            assert found[0].shape == (self.config.sums_length,)
+            assert ((found[0] >= 0) & (found[0] <= 1)).all()
 
     def replay(self) -> None:
         """The same events at the same times give the same actions."""
@@ -149,8 +183,9 @@ class Mesh(RuleBasedStateMachine):
         samplers=st.sampled_from([0, 4]),
         pushed=st.integers(1, 3),
         encoding=st.sampled_from(Encoding),
+        length=st.sampled_from([0, 3]),
     )
-    def begin(self, mode, fixed, samplers, pushed, encoding):
+    def begin(self, mode, fixed, samplers, pushed, encoding, length):
         self.now_us = 0
         self.fixed = fixed
         self.config = PeerConfig(
@@ -169,6 +204,7 @@ class Mesh(RuleBasedStateMachine):
             samplers=samplers,
             probe_cycles=1,
             antigens_max=self.antigens_max,
+            sums_length=length,
         )
         self.flight: list[tuple[PeerId, int, bytes]] = []
         self.lives: list[Life] = []
@@ -251,8 +287,9 @@ class Mesh(RuleBasedStateMachine):
         names=st.lists(st.sampled_from(["p0", "p1", "p2", "p3", "x1", "x9"]), max_size=6),
         kind=st.integers(0, 5),
         value=st.sampled_from([0.0, 1e6, -1e6, 1e-40]),
+        sums=st.none() | SUMS,
     )
-    def a_liar_speaks(self, to, sender, age, names, kind, value):
+    def a_liar_speaks(self, to, sender, age, names, kind, value, sums):
         entries = tuple(Entry(Contact(PeerId(n), ("/evil",)), age) for n in names)
         part = pack(np.full(2, value, np.float32), age % 3, age, Encoding.FLOAT32, None)
         message = [
@@ -260,8 +297,8 @@ class Mesh(RuleBasedStateMachine):
             ShuffleReply((), entries),
             Leave(),
             Refuse("no"),
-            Model((part,), answer=True),
-            Model((part,), answer=False),
+            Model((part,), answer=True, sums=sums),
+            Model((part,), answer=False, sums=sums),
         ][kind]
         self.happen(to, Received(PeerId(sender), encode(message, OURS.digest)))
 
@@ -279,6 +316,10 @@ class Mesh(RuleBasedStateMachine):
         if life.training is not None:
             learnt = None if nothing else np.full(DIM, delta, np.float32)
             self.happen(index, Trained(life.training, learnt, 0 if nothing else 5, 0.5))
+
+    @rule(index=INDICES, said=st.none() | st.lists(st.floats(0, 1), min_size=3, max_size=3))
+    def has_something_to_say(self, index, said):
+        self.happen(index, Contribute(None if said is None else np.array(said)))
 
     @rule(index=INDICES, lost=st.sampled_from(["p0", "p1", "p2", "p3", "p4", "x1"]))
     def a_peer_is_lost(self, index, lost):

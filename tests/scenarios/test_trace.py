@@ -10,7 +10,16 @@ import pytest
 
 from gossip.contacts import Contact, PeerId
 from gossip.errors import StateError
-from gossip.events import PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
+from gossip.events import (
+    Contribute,
+    PeerLost,
+    Received,
+    Start,
+    Stop,
+    Timer,
+    TimerFired,
+    Trained,
+)
 from scenarios.world.trace import Trace
 
 A, B = PeerId("a"), PeerId("b")
@@ -34,6 +43,9 @@ DIFFERENT = [
     Start(neighbours=(Contact(A),)),
     Start(bootstrap=(Contact(A),)),
     Start(neighbours=(Contact(A),), turns=((A,), ())),
+    Contribute(DELTA / 2),
+    Contribute(DELTA / 4),
+    Contribute(None),
     Stop(),
 ]
 
@@ -61,6 +73,7 @@ def test_the_hash_sees_values_and_not_how_they_lie_in_memory():
     other_nan = unpack("<d", pack("<Q", 0xFFF8_0000_0000_0001))[0]
     assert digest(Trained(1, spread, 7, other_nan)) == plain
     assert digest(Trained(1, DELTA.astype(">f4"), 7, nan)) == plain
+    assert digest(Contribute(spread)) == digest(Contribute(DELTA.astype(np.float64)))
 
 
 def test_a_trace_goes_on_where_another_stood():

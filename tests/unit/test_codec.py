@@ -54,6 +54,7 @@ from gossip.messages import (
     Want,
 )
 from gossip.model import LocalModel
+from gossip.pushsum import LENGTH_MAX, Sums
 from tests.unit.sealing import an_antigen, largest
 
 DIGEST = b"8 bytes!"
@@ -103,8 +104,11 @@ def ids(low: int) -> st.SearchStrategy[bytes]:
     return st.integers(low, IDS_MAX).map(lambda count: bytes(range(8)) * count)
 
 
+SUMS = st.builds(
+    Sums, st.floats(2.0**-20, 4, width=32), st.binary(min_size=1, max_size=40).map(lambda b: b + b)
+)
 MESSAGES = st.one_of(
-    st.builds(Model, FRAGMENTS, st.booleans(), ids(0)),
+    st.builds(Model, FRAGMENTS, st.booleans(), ids(0), st.none() | SUMS),
     st.builds(Shuffle, ADDRESSES, ENTRIES),
     st.builds(ShuffleReply, ADDRESSES, ENTRIES),
     st.just(Leave()),
@@ -206,6 +210,9 @@ def frame(
     return bytes(msgpack.packb([version, kind, digest, *fields]))
 
 
+WEIGHT = struct.pack("<f", 0.5)
+
+
 def fragment(**changes: object) -> list[object]:
     base = {"index": 0, "age": 0, "encoding": 0, "scale": 1.0, "data": b""} | changes
     return list(base.values())
@@ -236,6 +243,18 @@ def antigen_fields(**changes: object) -> list[object]:
         frame([fragment()], False, bytes(7)),
         frame([fragment()], False, bytes(8 * 65)),
         frame([fragment()], 1, b""),
+        frame([fragment()], False, b"", None),
+        frame([fragment()], False, b"", WEIGHT),
+        frame([fragment()], False, b"", WEIGHT + bytes(3)),
+        frame([fragment()], False, b"", WEIGHT + bytes(2 * LENGTH_MAX + 2)),
+        frame([fragment()], False, b"", bytes(2)),
+        frame([fragment()], False, b"", "a weight and numbers"),
+        frame([fragment()], False, b"", [0.5, bytes(2)]),
+        frame([fragment()], False, b"", WEIGHT + bytes(2), b""),
+        *(
+            frame([fragment()], False, b"", struct.pack("<f", weight) + bytes(2))
+            for weight in (0.0, -1.0, float("nan"), float("inf"))
+        ),
         frame([fragment(), fragment()], False, b""),
         frame([fragment(index=-1)], False, b""),
         frame([fragment(index=FRAGMENTS_MAX)], False, b""),
@@ -398,6 +417,9 @@ def seeds() -> list[bytes]:
         encode(m, DIGEST)
         for m in (
             model.message(b"", "p", 0, range(4), answer=True, holds=bytes(range(24))),
+            model.message(
+                b"", "p", 0, range(2), answer=False, sums=Sums(0.5, bytes(range(34)) * 2)
+            ),
             Shuffle(("/ip4/10.0.0.1/tcp/4001",), entries),
             ShuffleReply((), entries[:3]),
             Leave(),

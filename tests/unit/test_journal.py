@@ -17,6 +17,7 @@ from gossip.config import PeerConfig
 from gossip.contacts import Contact, PeerId
 from gossip.errors import StateError
 from gossip.events import (
+    Contribute,
     Event,
     PeerLost,
     Present,
@@ -45,6 +46,7 @@ EVENTS = st.one_of(
     st.builds(Trained, INT64, st.none() | VECTORS, INT64, FLOATS),
     st.builds(PeerLost, PEERS, st.text(max_size=8)),
     st.builds(Present, st.sampled_from([an_antigen(), an_antigen(serial=2, revokes=True)])),
+    st.builds(Contribute, st.none() | VECTORS | VECTORS.map(lambda v: v.astype(np.float64))),
     st.builds(Stop),
 )
 ACTIONS = st.one_of(
@@ -55,7 +57,7 @@ ACTIONS = st.one_of(
     st.builds(Report, st.sampled_from(Topic), st.none() | PEERS, st.text(max_size=8), FLOATS),
 )
 HEAD = Head(
-    PeerConfig(cycle_us=1_000_000, fragments=2, fragments_per_push=1),
+    PeerConfig(cycle_us=1_000_000, fragments=2, fragments_per_push=1, sums_length=2),
     Contact(PeerId("me"), ("/ip4/127.0.0.1/tcp/1",)),
     b"secret",
     Fingerprint("f", "m"),
@@ -80,7 +82,7 @@ def plain(value: Any) -> Any:
 def run(path: Path, claimed: Head = HEAD) -> int:
     """Drive a peer through a short life, journalled under a head; returns the number of events.
 
-    It presents an antigen, and takes one of another peer's.
+    It presents an antigen, and takes one of another peer's; both contribute to the mesh's mean.
     """
     book = Journal(path, claimed, 2**20)
     peer = HEAD.peer(KeyedHash("me"))
@@ -97,9 +99,11 @@ def run(path: Path, claimed: Head = HEAD) -> int:
     due: list[tuple[int, Event]] = [
         (0, Start(neighbours=(Contact(PeerId("other")),))),
         (1, Present(ours)),
+        (1, Contribute(np.array([0.25, 0.5], np.float32))),
     ]
     other.handle(Start(neighbours=(HEAD.me,)), 0)
     told = other.handle(Present(theirs), 0)
+    other.handle(Contribute(np.array([0.5, 0.75])), 0)
     due += [(2, Received(PeerId("other"), a.frame)) for a in told if isinstance(a, Send)]
     count, both = 0, False
     while due and count < 60:
@@ -134,7 +138,7 @@ def test_replay_of_a_real_peer_gives_identical_actions(tmp_path: Path) -> None:
     assert replay(tmp_path / "j", SEAL) == Replay(60)
     assert replay(tmp_path / "j", SEAL).identical
     kinds = [type(record.event) for record in read(tmp_path / "j")[1]]
-    assert Present in kinds
+    assert {Present, Contribute} <= set(kinds)
     with pytest.raises(ValueError, match="needs a seal"):
         replay(tmp_path / "j")
     assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
