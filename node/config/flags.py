@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # for the types only: --help must not wait for it
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
-_KINDS = ("suricata", "zeek", "auto")
+_KINDS = ("suricata", "zeek", "ipfix", "auto")
 _KEYS = {
     "state_dir": "node.state_dir",
     "name": "node.name",
@@ -43,7 +43,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "sensors",
         multiple=True,
         metavar="[KIND:]PATH",
-        help="A log to follow; KIND is suricata, zeek or auto. May be repeated.",
+        help="A log to follow; KIND is suricata, zeek, ipfix or auto. May be repeated.",
     ),
     click.option("--no-labels", is_flag=True, help="Do not learn from the sensors' own alerts."),
     click.option("--read-once", is_flag=True, help="Read the logs to their end; do not follow."),

@@ -143,9 +143,10 @@ class SensorSettings:
     """`[[sensor]]`: one log to read. May be repeated."""
 
     path: Annotated[Path, Example('"/var/log/suricata/eve.json"')]
-    """The log file: Suricata's eve.json, or Zeek's conn.log as TSV or JSON."""
+    """The log file: Suricata's eve.json, Zeek's conn.log as TSV or JSON, or IPFIX biflows as JSON
+    lines."""
 
-    kind: Literal["auto", "suricata", "zeek"] = "auto"
+    kind: Literal["auto", "suricata", "zeek", "ipfix"] = "auto"
     """Who writes it. auto looks at the first lines."""
 
     follow: bool = True

@@ -3,7 +3,7 @@
 import gzip
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -13,6 +13,7 @@ import msgspec
 from gossip.errors import SensorError, StateError
 from gossip.flows import Flow
 from node.sensors.eve import EveParser
+from node.sensors.ipfix import IpfixParser
 from node.sensors.lines import LineParser, LineSplitter, ReadStats, cure
 from node.sensors.zeek import ZeekParser
 
@@ -31,26 +32,34 @@ class Kind(Enum):
     AUTO = "auto"  # told by the first line that is like one of the others
     SURICATA = "suricata"
     ZEEK = "zeek"
+    IPFIX = "ipfix"
 
 
 EXPECTED = {
-    Kind.AUTO: "Suricata's eve.json or Zeek's conn.log (tab-separated with its # header, or JSON)",
+    Kind.AUTO: "Suricata's eve.json, Zeek's conn.log (tab-separated with its # header, or JSON), "
+    "or IPFIX biflows as JSON lines",
     Kind.SURICATA: 'Suricata\'s eve.json, with lines of "event_type": "flow"',
     Kind.ZEEK: "Zeek's conn.log, tab-separated with its # header, or JSON",
+    Kind.IPFIX: "IPFIX biflows as JSON lines, decoded by netflume (see docs/sensors.md)",
+}
+
+_PARSERS: dict[Kind, Callable[[], LineParser]] = {
+    Kind.SURICATA: EveParser,
+    Kind.ZEEK: ZeekParser,
+    Kind.IPFIX: IpfixParser,
 }
 
 
 def parser_for(kind: Kind) -> LineParser:
     """A fresh parser for this sensor's lines."""
-    if kind is Kind.SURICATA:
-        return EveParser()
-    return ZeekParser() if kind is Kind.ZEEK else AutoParser()
+    return AutoParser() if kind is Kind.AUTO else _PARSERS[kind]()
 
 
 class _Head(msgspec.Struct):
     event_type: str = ""
     orig_h: str = msgspec.field(default="", name="id.orig_h")
     path: str = msgspec.field(default="", name="_path")
+    src_addr: str = ""
 
 
 class _Saved(msgspec.Struct, array_like=True):
@@ -63,7 +72,7 @@ _saved = msgspec.msgpack.Decoder(_Saved)
 
 
 def detect(line: bytes) -> Kind | None:
-    """Whose line this is; None where it is like neither's."""
+    """Whose line this is; None where it is like nobody's."""
     if line.startswith(b"#"):
         return Kind.ZEEK
     if not line.startswith(b"{"):
@@ -74,7 +83,9 @@ def detect(line: bytes) -> Kind | None:
         return None
     if head.event_type:
         return Kind.SURICATA
-    return Kind.ZEEK if head.orig_h or head.path else None
+    if head.orig_h or head.path:
+        return Kind.ZEEK
+    return Kind.IPFIX if head.src_addr else None
 
 
 class AutoParser:
@@ -97,7 +108,7 @@ class AutoParser:
             if kind is None:
                 self._stats.lines += 1
                 if line.strip():
-                    self._stats.refuse("neither a Suricata event nor a line of Zeek's")
+                    self._stats.refuse("neither a Suricata event, nor a line of Zeek's, nor IPFIX")
                 return None
             self._become(kind)
         return self._parser.parse(line) if self._parser is not None else None

@@ -41,7 +41,7 @@ def test_bad_lines_are_skipped_and_the_first_three_are_kept(tmp_path):
     stats = parser.stats
     assert (stats.lines, stats.flows, stats.bad) == (9, 3, 5)
     assert [sample.number for sample in stats.samples] == [1, 5, 7]
-    assert stats.samples[0].reason == "neither a Suricata event nor a line of Zeek's"
+    assert stats.samples[0].reason == "neither a Suricata event, nor a line of Zeek's, nor IPFIX"
 
 
 def test_an_overlong_line_is_a_bad_line(tmp_path):
@@ -59,7 +59,7 @@ def test_an_overlong_line_is_a_bad_line(tmp_path):
         (
             b"",
             Kind.AUTO,
-            r"holds no flow: 0 lines, 0 of them bad\. Expected Suricata's eve\.json or",
+            r"holds no flow: 0 lines, 0 of them bad\. Expected Suricata's eve\.json, Zeek",
         ),
         (b"hello\n", Kind.AUTO, "1 lines, 1 of them bad; line 1: neither .* Expected Suricata's"),
         (
