@@ -76,6 +76,10 @@ class Record(msgspec.Struct, rename={"rev_octets": f"{REVERSE}.1", "rev_packets"
     rev_icmp6: Port = 0
 
 
+FIELDS: tuple[str, ...] = Record.__struct_encode_fields__
+"""Names of what is read, as a line has them."""
+
+
 class _Side(msgspec.Struct, array_like=True, frozen=True):
     """One direction: who sent it, and what."""
 

@@ -58,7 +58,7 @@ def load_table(plan: Plan) -> Table:
     """
     data = plan.scenario.data
     if data.source is Source.RECORDINGS:
-        return recorded_table()
+        return recorded_table(data.factory_sensor)
     if data.folder is None:
         raise ConfigError(f"{plan.where}: data.folder: missing; say where the files lie")
     if data.source.value in DATA_SETS:

@@ -27,7 +27,11 @@ from scenarios.data.shards import Floats, Labels, Shard, Shards, Unscaled
 from scenarios.data.table import Table
 from scenarios.plan.plan import Plan
 from scenarios.recordings import FAMILY_OF, SITES, attack_windows, path, truth
-from scenarios.spec.data import Duplicates, Scaling
+from scenarios.spec.data import Duplicates, Scaling, Sensor
+
+FACTORY = "factory"
+
+_ENDS = {Sensor.SURICATA: "eve.json.xz", Sensor.IPFIX: "ipfix.jsonl.xz"}
 
 DEVICES = 4
 """Devices at each site; an attack's further victims are counted among them in turn."""
@@ -132,21 +136,30 @@ def load_recordings(plan: Plan, names: Sequence[str]) -> tuple[Shards, SampleRow
     )
 
 
-def recorded_table() -> Table:
+def recorded_table(factory: Sensor = Sensor.SURICATA) -> Table:
     """The recordings as one table, for dealing them out by something else than site and device.
+
+    Args:
+        factory: whose log of the factory is read.
 
     Raises:
         SensorError: a recording is damaged.
     """
     return flows_table(
-        FlowLog(site, _true(f"{site}{kind}", site)) for site in SITES for kind in ("-benign", "")
+        FlowLog(site, _true(f"{site}{kind}", site, _sensor(site, factory)))
+        for site in SITES
+        for kind in ("-benign", "")
     )
 
 
-def _true(name: str, site: str) -> Iterator[tuple[Flow, int | None]]:
+def _sensor(site: str, factory: Sensor) -> Sensor:
+    return factory if site == FACTORY else Sensor.SURICATA
+
+
+def _true(name: str, site: str, sensor: Sensor) -> Iterator[tuple[Flow, int | None]]:
     """Each flow of a recording with its true family; None where it is to be left out."""
     windows = attack_windows()
-    for flow in read(path(f"{name}.eve.json.xz"), Kind.SURICATA):
+    for flow in read(path(f"{name}.{_ENDS[sensor]}"), Kind(sensor.value)):
         label = truth(flow, site, windows)
         yield flow, None if label is None else FAMILIES.index(FAMILY_OF[label])
 
@@ -218,9 +231,10 @@ def _site(plan: Plan, names: Sequence[str], late: Mapping[int, Appearance], numb
     attack_rows: list[Floats] = []
     families: list[int] = []
     room = [data.test_rows // (len(FAMILIES) - 1)] * len(FAMILIES)
+    sensor = _sensor(SITES[number], data.factory_sensor)
     for name in (f"{SITES[number]}-benign", SITES[number]):
         streams = [FeatureExtractor() for _ in gateways]
-        for flow, family, owner in _dealt(name, SITES[number], len(gateways)):
+        for flow, family, owner in _dealt(name, SITES[number], sensor, len(gateways)):
             row = streams[owner].add(flow)
             own = gateways[owner]
             if family == BENIGN:
@@ -264,11 +278,11 @@ def _config(plan: Plan, peer: int) -> SampleConfig:
     )
 
 
-def _dealt(name: str, site: str, gateways: int) -> Iterator[tuple[Flow, int, int]]:
+def _dealt(name: str, site: str, sensor: Sensor, gateways: int) -> Iterator[tuple[Flow, int, int]]:
     """Each flow of a recording with its true family and its gateway at the site."""
     devices: dict[str, int] = {}
     turns: dict[str, int] = {}
-    for flow, family in _true(name, site):
+    for flow, family in _true(name, site, sensor):
         if family is None:
             continue
         device = flow.orig_h if family == BENIGN else flow.resp_h

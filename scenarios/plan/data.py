@@ -31,6 +31,8 @@ def groups(reader: Reader) -> dict[str, str]:
     bundled = synthetic or data.source is Source.RECORDINGS
     if bundled and data.folder is not None:
         raise reader.wrong("data.folder", f"means nothing to {data.source.value}; leave it out")
+    if data.factory_sensor is not Data().factory_sensor and data.source is not Source.RECORDINGS:
+        raise reader.wrong("data.factory_sensor", "belongs to recordings; leave it out")
     if not bundled and data.folder is None:
         raise reader.wrong(
             "data.folder", f'missing; say where the files of {data.source.value} lie: folder = "…"'

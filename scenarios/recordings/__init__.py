@@ -15,6 +15,9 @@ SITES = ("hospital", "factory", "building")
 RECORDINGS = tuple(f"{site}{kind}.eve.json.xz" for kind in ("", "-benign") for site in SITES)
 """Each site's recording with attacks, then each site's twenty minutes without."""
 
+BIFLOWS = tuple(f"factory{kind}.ipfix.jsonl.xz" for kind in ("", "-benign"))
+"""The factory's two again, as softflowd told of the same packets."""
+
 BENIGN = "benign"
 
 FAMILY_OF = {
@@ -69,13 +72,14 @@ class AttackWindow:
 
 
 def path(name: str) -> Path:
-    """Where a recording lies, by its name in `RECORDINGS`.
+    """Where a recording lies, by its name in `RECORDINGS` or `BIFLOWS`.
 
     Raises:
         ConfigError: there is no such recording.
     """
-    if name not in RECORDINGS:
-        raise ConfigError(f"no recording {name!r} is bundled; there are {', '.join(RECORDINGS)}")
+    if name not in RECORDINGS + BIFLOWS:
+        known = ", ".join(RECORDINGS + BIFLOWS)
+        raise ConfigError(f"no recording {name!r} is bundled; there are {known}")
     return _file(name)
 
 

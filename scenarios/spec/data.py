@@ -29,6 +29,13 @@ class Source(Enum):
     CICIOT2023 = "ciciot2023"
 
 
+class Sensor(Enum):
+    """Which sensor's log of a site's packets is read."""
+
+    SURICATA = "suricata"
+    IPFIX = "ipfix"  # softflowd's biflows
+
+
 class Split(Enum):
     """Who decides which rows no model trains on."""
 
@@ -120,6 +127,7 @@ class Data:
 
     source: Source = Source.GAUSSIAN
     folder: Path | None = None
+    factory_sensor: Sensor = Sensor.SURICATA
     rows_max: Annotated[int, Range(1_000, 50_000_000)] = 200_000
     rows: Annotated[int, Range(1, 1_000_000)] = 200
     calibrate_rows: Annotated[int, Range(0, 1_000_000)] = 400

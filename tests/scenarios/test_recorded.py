@@ -12,6 +12,7 @@ from node.config.tables import from_table
 from scenarios.data import recorded
 from scenarios.data.load import load_data
 from scenarios.plan.plan import make_plan
+from scenarios.recordings import SITES
 from scenarios.runs.simulate import run_stage, set_up
 from scenarios.spec.scenario import Scenario
 from scenarios.world.names import peer_names
@@ -20,7 +21,7 @@ from scenarios.world.names import peer_names
 @pytest.fixture(autouse=True, scope="module")
 def read_once():
     """Read each recording once for all tests of this file."""
-    flows = cache(lambda name, site, read=recorded._true: tuple(read(name, site)))
+    flows = cache(lambda name, site, sensor, read=recorded._true: tuple(read(name, site, sensor)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recorded, "_true", flows)
         yield
@@ -62,6 +63,23 @@ def test_more_gateways_than_rows_names_the_file_the_key_and_the_cure():
     crowded = plan(90)
     with pytest.raises(ConfigError, match=r"trial\.toml: mesh\.peers: 90 .* use fewer peers"):
         load_data(crowded, peer_names(90))
+
+
+def test_the_factory_may_be_seen_through_another_sensor():
+    def shards(**data):
+        return load_data(plan(3, labelled="all", **data), peer_names(3))[0].shards
+
+    theirs, ours = shards(factory_sensor="ipfix"), shards()
+    for site in range(3):
+        same = np.array_equal(theirs[site].train_x, ours[site].train_x)
+        assert same == (SITES[site] != "factory")
+    families = [np.unique(each[SITES.index("factory")].test_y) for each in (theirs, ours)]
+    assert list(families[0]) == list(families[1])
+
+
+def test_another_source_has_no_factory():
+    with pytest.raises(ConfigError, match=r"data\.factory_sensor: belongs to recordings"):
+        plan(3, source="gaussian", factory_sensor="ipfix")
 
 
 SCAN = FAMILIES.index("scan")

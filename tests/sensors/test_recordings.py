@@ -9,7 +9,7 @@ from gossip.errors import ConfigError, SensorError
 from gossip.flows import FAMILIES
 from node.sensors.reading import Kind, parser_for, read
 from scenarios import recordings
-from scenarios.recordings import FAMILY_OF, RECORDINGS, SITES, attack_windows, truth
+from scenarios.recordings import BIFLOWS, FAMILY_OF, RECORDINGS, SITES, attack_windows, truth
 
 COUNTS = {
     "hospital.eve.json.xz": (28_389, 20_201),
@@ -43,7 +43,7 @@ def test_every_line_of_a_recording_is_read(flows, name):
 
 
 def test_recordings_stay_small():
-    assert sum(recordings.path(name).stat().st_size for name in RECORDINGS) < 4_900_000
+    assert sum(recordings.path(name).stat().st_size for name in RECORDINGS + BIFLOWS) < 4_900_000
 
 
 def test_an_unknown_recording_is_refused():
@@ -104,6 +104,12 @@ def test_the_bundled_recordings_say_what_the_full_ones_say(flows, shared_data, n
     bundled = flows(name)[0]
     for here, there in zip(bundled, full, strict=True):
         assert here == replace(there, uid=here.uid)  # flow numbers are counted anew
+
+
+@pytest.mark.parametrize("name", BIFLOWS)
+def test_the_bundled_biflows_say_what_the_full_ones_say(shared_data, name):
+    full = read(shared_data / "recordings" / name)
+    assert list(read(recordings.path(name))) == list(full)
 
 
 def test_zeek_own_test_logs_are_read_or_refused_with_a_reason(shared_data):
