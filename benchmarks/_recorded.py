@@ -9,9 +9,9 @@ from node.sensors.reading import Kind, parser_for
 from scenarios.recordings import RECORDINGS, path
 
 
-def lines(count: int) -> list[bytes]:
+def lines(count: int, recordings: tuple[str, ...] = RECORDINGS) -> list[bytes]:
     """So many lines of Suricata's `eve.json`, benign recordings first; repeated if need be."""
-    names = sorted(RECORDINGS, key=lambda name: "-benign" not in name)
+    names = sorted(recordings, key=lambda name: "-benign" not in name)
     return list(islice(chain.from_iterable(map(_lines, cycle(names))), count))
 
 

@@ -1,8 +1,9 @@
 """From a sensor's line to a verdict, on the bundled recordings: what one core gets through.
 
-Parsing takes lines of Suricata's `eve.json` and of Zeek's JSON `conn.log` (the same flows, written
-anew), the features take flows, and scoring takes rows: 256 at a time, as a sensor's log is read,
-and one alone, as a quiet network gives them. The last row is everything together.
+Parsing takes lines of Suricata's `eve.json`, of Zeek's JSON `conn.log` (the same flows, written
+anew) and of softflowd's IPFIX, the features take flows, and scoring takes rows: 256 at a time, as a
+sensor's log is read, and one alone, as a quiet network gives them. The last row is everything
+together.
 """
 
 import json
@@ -19,6 +20,7 @@ from gossip.learning.codes import codes
 from gossip.learning.scoring import scores
 from node.detection import SHAPE, new_watch
 from node.sensors.reading import Kind, parser_for
+from scenarios.recordings import BIFLOWS
 
 BATCH = 256
 
@@ -58,6 +60,7 @@ def parsing(kind: Kind, text: Sequence[bytes]) -> Work:
 def measured(count: int, repeats: int, seconds: float) -> list[Row]:
     eve = lines(count)
     found = flows(count)
+    biflows = lines(count, BIFLOWS)
     conn = [zeek(flow) for flow in found]
     rows = extract(found)
     scaled = (rows - rows.mean(0)) / (rows.std(0) + np.float32(1e-3))
@@ -83,6 +86,7 @@ def measured(count: int, repeats: int, seconds: float) -> list[Row]:
     works: list[tuple[str, int, Work]] = [
         ("eve.json lines parsed", len(eve), parsing(Kind.SURICATA, eve)),
         ("conn.log lines parsed", len(conn), parsing(Kind.ZEEK, conn)),
+        ("IPFIX lines parsed", len(biflows), parsing(Kind.IPFIX, biflows)),
         ("feature rows", len(found), lambda: extract(found)),
         (f"rows scored, {BATCH} at a time", len(scaled), score),
         ("rows scored, one at a time", min(len(scaled), BATCH), score_singly),
