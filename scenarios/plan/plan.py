@@ -122,6 +122,7 @@ def make_plan(scenario: Scenario, seed: int | None = None, where: str = "scenari
         bootstrap=() if graph is not None else reader.select(mesh.bootstrap, "mesh.bootstrap"),
         neighbours=None if graph is None else neighbours(graph),
         turns=planned.turns(graph),
+        serve=scenario.learning.serve,
     )
     check_method(reader, physics.neighbours, physics.turns)
     check_antigens(reader)

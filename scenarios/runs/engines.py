@@ -62,11 +62,12 @@ def run(
         from scenarios.baselines.run import run_baseline  # noqa: PLC0415 - rarely wanted
 
         return run_baseline(plan, progress, workers=workers)
-    if engine == "lab" and plan.scenario.learning.antigens:
-        raise ConfigError(
-            f"{plan.where}: learning.antigens: antigens with --engine lab: not yet; leave "
-            f"--engine out"
-        )
+    if engine == "lab":
+        for key in ("antigens", "serve"):
+            if getattr(plan.scenario.learning, key):
+                raise ConfigError(
+                    f"{plan.where}: learning.{key}: not in the Lab; leave --engine out"
+                )
     if engine == "lab":
         from scenarios.lab.run import run_lab  # noqa: PLC0415 - loads a node's own libraries
 

@@ -108,6 +108,9 @@ class Physics:
             peer pushes to those of table t modulo their number. Empty: it never changes.
         silence_us: how long a node hears nothing on a connection before it asks for a sign of life,
             and then how long it waits for one until it is told by `PeerLost`; at least 1.
+        serve: weight of the past in the model that a node detects with: a moving average, renewed
+            after each training, as in a gateway (`node.watch.Watch.serve`). 0 is its model as it
+            is.
     """
 
     train_us: Sequence[int]
@@ -118,6 +121,7 @@ class Physics:
     neighbours: tuple[tuple[int, ...], ...] | None = None
     turns: tuple[tuple[tuple[int, ...], ...], ...] = ()
     silence_us: int = NEVER_US
+    serve: float = 0.0
 
 
 class State(Enum):
@@ -147,6 +151,7 @@ class Host:
     job: Job | None = None
     local: NDArray[np.float32] | None = None
     momentum: NDArray[np.float32] | None = None
+    serving: NDArray[np.float32] | None = None  # the moving average, where there is one
     outboxes: dict[int, list[bytes]] = field(default_factory=dict)
     frames: int = 0
     bytes_sent: int = 0

@@ -195,6 +195,8 @@ class World:
         """The model a node that is up detects with: merged part and local part, `(dim,)`."""
         host = self.hosts[index]
         assert host.machine is not None  # noqa: S101 - the caller asks for nodes that are up
+        if host.serving is not None:
+            return host.serving
         return self._trainer.whole(host.machine.vector, host.local)
 
     def standing(self) -> Standing:
@@ -297,6 +299,18 @@ class World:
         host.local, host.momentum = job.local, job.momentum
         self.tally.trainings += 1
         self._deliver(host, trained)
+        if self._physics.serve:
+            self._serve(host)
+
+    def _serve(self, host: Host) -> None:
+        """Detect with a mean of models: a single merge moves it only a little."""
+        before, host.serving = host.serving, None
+        now = self.whole_vector(host.index)
+        if before is None:
+            host.serving = now.copy()
+        else:
+            past = np.float32(self._physics.serve)
+            host.serving = past * before + (np.float32(1.0) - past) * now
 
     # Frames
 
@@ -471,5 +485,5 @@ class World:
         if host.job is not None:
             self._trainer.cancel(host.job)
         host.kept, host.state = kept, state
-        host.machine, host.job, host.local, host.momentum = None, None, None, None
+        host.machine = host.job = host.local = host.momentum = host.serving = None
         host.armed.clear()

@@ -95,7 +95,7 @@ def test_what_makes_no_sense_is_refused_by_key(tables, message):
 
 
 def test_the_lab_and_worker_processes_are_refused_politely():
-    with pytest.raises(ConfigError, match="antigens with --engine lab: not yet"):
+    with pytest.raises(ConfigError, match=r"learning\.antigens: not in the Lab"):
         run(make_plan(scenario()), engine="lab")
     with pytest.raises(ConfigError, match="workers = 1 cannot be had"):
         stage_of(scenario(), workers=1)

@@ -71,6 +71,28 @@ def hash_in_another_process(hash_seed: str) -> str:
     return done.stdout.strip()
 
 
+def test_what_serves_is_a_moving_average_over_trainings_and_changes_nothing_else():
+    silent = {"links": {"rule": [{"drop": "100 %"}]}}
+    plain, served = (
+        set_up(make_plan(scenario(2, 60, learning={"serve": past}, **silent))) for past in (0, 0.5)
+    )
+    expected, trainings = None, 0
+    for now_us in range(SECOND_US // 10, 60 * SECOND_US, SECOND_US // 10):
+        plain.world.run(now_us)
+        served.world.run(now_us)
+        if (
+            plain.world.hosts[0].machine is None
+            or plain.world.hosts[0].machine.ages[0] == trainings
+        ):
+            continue
+        trainings = plain.world.hosts[0].machine.ages[0]
+        now = plain.world.whole_vector(0).copy()
+        expected = now if expected is None else 0.5 * expected + 0.5 * now
+        np.testing.assert_allclose(served.world.whole_vector(0), expected, rtol=1e-5, atol=1e-7)
+    assert trainings > 5
+    assert plain.world.trace.digest == served.world.trace.digest
+
+
 def test_two_processes_with_different_hash_seeds_give_one_trace():
     assert hash_in_another_process("1") == hash_in_another_process("4242")
 
