@@ -256,14 +256,15 @@ def _teach(
 
     Where only the ports decided, in TCP both endpoints are noted: a client's port does not come
     again soon, the server's does, and the next connection shows which it was. A UDP client may
-    speak to many servers from one socket, so that coming again says nothing there.
+    speak to many servers from one socket, so that coming again says little there; only where both
+    have the same port (NTP) are both noted, for nothing else tells the one that many speak to.
     """
     if proto not in (_TCP, _UDP) or flow.state in {ConnState.NO_REPLY, ConnState.REJECTED}:
         return
     if proto == _TCP and not orig.flags & resp.flags & _SYN and confidence < KNOWN_SERVER:
         return  # its middle, between two endpoints that are not known
     servers.note(resp.key)
-    if proto == _TCP and confidence <= LOWER_PORT:
+    if confidence <= (LOWER_PORT if proto == _TCP else NOTHING):
         servers.note(orig.key)
 
 

@@ -13,6 +13,8 @@ from gossip.errors import SensorError, StateError
 from node import intake as module
 from node.config.settings import SensorSettings
 from node.intake import BATCH_FLOWS, CLOCK_FLOWS, RETRY_S, Intake
+from node.sensors.reading import Kind, read
+from scenarios.recordings import path
 from tests.node.traffic import benign, parsed, scan, write
 
 GARBAGE = b"\xff not a record"
@@ -115,6 +117,25 @@ def test_what_is_saved_between_two_polls_is_true_of_what_was_handed_over(log):
             timeless(later, count, state)
     finally:
         module.POLL_BYTES = module_bytes
+
+
+@pytest.mark.parametrize("kind", ["ipfix", "auto"])
+def test_what_is_known_of_servers_outlives_a_restart(log, kind):
+    with lzma.open(path("factory-benign.ipfix.jsonl.xz")) as stream:
+        lines = stream.read().splitlines()[:400]
+    settings, got = SensorSettings(log, kind), []
+
+    async def main():
+        state = None
+        for upto in (1, 40, 41, 400):
+            write(log, lines[len(got) : upto])
+            intake = Intake(settings, state)
+            async with following(intake, got):
+                await arrived(got, upto)
+            state = saved(intake)
+
+    timeless(main)
+    assert got == list(read(write(log.with_name("whole"), lines), Kind.IPFIX))
 
 
 def test_a_label_that_waits_for_its_flow_outlives_a_restart(log):

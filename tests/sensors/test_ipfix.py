@@ -186,6 +186,16 @@ def test_a_udp_client_may_speak_to_many_servers_from_one_socket():
         assert flow.orig_h == CLIENT
 
 
+def test_of_two_with_the_same_port_the_one_that_many_speak_to_is_the_server():
+    parser = IpfixParser()
+    ntp = {"proto": 17, "src_port": 123, "dst_port": 123, "src_addr": "10.0.0.1"}
+    assert only(line(**ntp, dst_addr="10.0.1.0"), parser=parser).orientation_confidence == 0.5
+    only(line(**ntp, dst_addr="10.0.1.1"), parser=parser)
+    for last in (0, 1, 0, 1, 2):
+        flow = only(line(**ntp, dst_addr=f"10.0.1.{last}"), parser=parser)
+        assert (flow.resp_h, flow.orientation_confidence) == ("10.0.0.1", 0.9)
+
+
 def known(parser, times=COUNT_MAX, **changes):
     """Let a parser see a server on a port above its clients'."""
     for number in range(times):
