@@ -4,6 +4,7 @@ Generative rehearsal (Robins 1995; Shin et al., NeurIPS 2017), with what others 
 of one's own past.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from gossip.learning.tolerance import (
     Cost,
     State,
     Verdict,
+    counted,
     material_change,
 )
 
@@ -84,6 +86,7 @@ class Rehearsal:
         self._verdicts: dict[bytes, Verdict] = {}
         self._used: dict[str, list[tuple[Antigen, Mixture]]] = {}
         self._lacked: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._having: NDArray[np.int64] = np.zeros(0, np.int64)
 
     @property
     def verdicts(self) -> Mapping[bytes, Verdict]:
@@ -135,16 +138,16 @@ class Rehearsal:
             self._verdicts[each.id] = verdict
             if verdict.state.rehearsed:
                 self._used.setdefault(each.family, []).append((each, known[each.id].mixture))
-        lacked = [place for place, name in enumerate(self._used) if name not in own_families]
-        self._lacked = np.array(lacked, np.int64)
+        having = np.array([name in own_families for name in self._used], np.bool_)
+        self._lacked, self._having = np.flatnonzero(~having), np.flatnonzero(having)
 
     def draw(
         self, cycle: int, steps: int, rows: int
     ) -> tuple[Floats, tuple[str, ...], NDArray[np.int64]] | None:
         """Rows of the families in use; None without any.
 
-        Families that this peer lacks have equal shares on average, and so have those that it knows:
-        see `KNOWN_SHARE`. The same for the same seed, peer, cycle and antigens in use.
+        Between families that this peer lacks and those that it knows see `KNOWN_SHARE`; among
+        either kind see `_weights`. The same for the same seed, peer, cycle and antigens in use.
 
         Returns:
             Rows, unscaled float32 `(steps, rows, features)`; the families' names, sorted; and each
@@ -165,11 +168,27 @@ class Rehearsal:
 
     def _families(self, rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.int64]:
         """The family that each row is drawn from, as a place among the names."""
-        known = np.setdiff1d(np.arange(len(self._used)), self._lacked)
-        if not len(known) or not len(self._lacked):
-            return rng.integers(len(self._used), size=size)
-        of_known = rng.random(size) < KNOWN_SHARE
-        return np.where(of_known, rng.choice(known, size), rng.choice(self._lacked, size))
+        groups = [each for each in (self._lacked, self._having) if len(each)]
+        drawn = [rng.choice(each, size, p=self._weights(each)) for each in groups]
+        if len(groups) == 1:
+            return drawn[0]
+        return np.where(rng.random(size) < KNOWN_SHARE, drawn[1], drawn[0])
+
+    def _weights(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Shares of these families in the draws, float64 `(len(places),)`.
+
+        A family has the weight of the origin that speaks of it and of the fewest others: each
+        origin's word counts as one, and eight junk families for no more than one. Equal shares
+        were measured beside it on NSL-KDD, 8 of 32 peers hostile with 8 junk families each
+        (warezclient at tuning seeds 100 to 102 and smurf at 100, found elsewhere after ten
+        cycles): 0.75 with equal shares, 0.82 with these; without hostile peers 0.85 and 0.87.
+        """
+        told = list(self._used.values())
+        origins = [{antigen.origin for antigen, _ in told[place]} for place in places]
+        many = Counter(origin for each in origins for origin in each)
+        weight = np.array([max(1.0 / many[origin] for origin in each) for each in origins])
+        shares: NDArray[np.float64] = weight / weight.sum()
+        return shares
 
     def _learn(self, train: Floats, held: Floats) -> None:
         if not material_change(self._train, train) and not material_change(self._held, held):
@@ -186,7 +205,7 @@ class Rehearsal:
 
     def _measured(self, antigen: Antigen) -> _Known | None:
         try:
-            mixture = Mixture.unpack(antigen.description, self._features)
+            mixture = counted(Mixture.unpack(antigen.description, self._features))
         except RemoteError:
             return None
         if self._benign is None:

@@ -86,6 +86,38 @@ def test_a_mimic_that_is_widened_or_hides_among_true_components_is_found(wider: 
     assert state_of(made, plain) is State.QUARANTINED
 
 
+@pytest.mark.parametrize("share", [0.015, 0.025])
+def test_small_components_are_measured_or_not_drawn_from(share: float) -> None:
+    """Seven benign ones beside one of an attack: what is not looked at is not learnt either."""
+    true, lies = described(attack()), described(benign())
+    places = np.arange(7) % len(lies.shares)
+    hidden = Mixture(
+        np.array([1.0 - 7 * share, *[share] * 7], np.float32),
+        np.concatenate([true.means[:1], lies.means[places]]),
+        np.concatenate([true.spreads[:1], lies.spreads[places]]),
+    )
+    told = antigen(hidden)
+    found = reviewed([told])
+    drawn = found.draw(1, 10, 40)
+    assert (state_of(found, told) is State.QUARANTINED) == (drawn is None) == (share >= 0.02)
+    assert drawn is None or (drawn[0][:, :, 2] > 3).all()
+
+
+def test_a_mimic_without_spread_is_found() -> None:
+    """Draws that are all alike must not make a threshold which only their like exceeds."""
+    usual = np.zeros((1, FEATURES), np.float32)  # in the middle of one kind
+    told = antigen(Mixture(np.ones(1, np.float32), usual, usual))
+    assert state_of(reviewed([told]), told) is State.QUARANTINED
+
+
+def test_eight_junk_families_of_one_origin_weigh_as_one() -> None:
+    told = [antigen(attack(), "back", "a")]
+    told += [antigen(attack(column=3), f"junk {i}", "b") for i in range(8)]
+    found = reviewed(told).draw(1, 20, 100)
+    assert found is not None
+    assert 0.45 < (found[2] == 0).mean() < 0.55
+
+
 def test_an_operator_releases_what_would_cost_too_much_known_or_not() -> None:
     mimic = antigen(benign(80, 7))
     assert state_of(reviewed([mimic], approved=[mimic.id]), mimic) is State.APPROVED
