@@ -17,7 +17,7 @@ import msgspec
 from gossip.errors import StateError
 
 SERVERS_MAX = 4_096
-"""Endpoints remembered. Our choice: the factory's recording fills 18 places, and a full table is saved
+"""Endpoints remembered. Our choice: the factory's recording fills 18 places. A full table is saved
 in 41 kB (IPv4) or 90 kB (IPv6), one of 65,536 in 0.7 or 1.4 MB (measured)."""
 
 COUNT_MAX = 64  # 7 rounds through a full table until forgotten; our choice
