@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISREG
 
 from gossip.antigens import ID_BYTES
 from gossip.errors import StateError
@@ -35,13 +36,16 @@ def load(folder: Path) -> tuple[bytes, ...]:
     """
     path = folder / FILE
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb", opener=_without_waiting) as stream:
+            if not S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise StateError(f"{path}: is no regular file; move it away")
             data = stream.read(_BYTES_MAX + 1)
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise StateError(
-            f"{path}: cannot be read ({error.strerror}); mend the permissions"
+            f"{path}: cannot be read ({error.strerror}); make it a file that the node's user "
+            "may read, or move it away"
         ) from error
     lines = data.decode("ascii", errors="replace").splitlines()
     found = [line for line in lines if not line.startswith("#")]
@@ -84,6 +88,11 @@ def forget(folder: Path, antigen: bytes) -> bool:
         if antigen in before:
             _write(folder, [each for each in before if each != antigen])
         return antigen in before
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A pipe in the file's place must hold up neither a command nor a training."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _write(folder: Path, ids: list[bytes]) -> None:

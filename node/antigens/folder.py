@@ -57,22 +57,35 @@ class Folder:
         """Of the folder."""
         return self.settings.node.state_dir
 
+    def as_it_ran(self) -> "Folder":
+        """The same with the node's own word on sharing: for who does not have its settings.
+
+        Raises:
+            StateError: as `antigens`.
+        """
+        ran = self._saved()
+        flags = {"antigens.share": ran.share, "antigens.use": ran.use}
+        return replace(self, settings=self.settings.with_overrides(flags))
+
     def antigens(self) -> AntigensStatus:
         """As the node saw them last, and with what was approved since.
 
         Raises:
             StateError: the folder's state is another version's.
         """
+        found = self._saved()
+        approved = {each.hex() for each in approvals.load(self.path)}
+        return replace(found, held=tuple(_seen(each, approved) for each in found.held))
+
+    def _saved(self) -> AntigensStatus:
         small = self.snapshot.small.get("antigens", {})
         try:
-            found = msgspec.convert(small, AntigensStatus)
+            return msgspec.convert(small, AntigensStatus)
         except msgspec.ValidationError as error:
             raise StateError(
                 f"{self.path}: tells of antigens what this Hedgerow does not understand ({error}); "
                 "use the release that wrote it"
             ) from error
-        approved = {each.hex() for each in approvals.load(self.path)}
-        return replace(found, held=tuple(_seen(each, approved) for each in found.held))
 
     def the_one(self, text: str) -> AntigenStatus:
         """The antigen whose id is or begins with this.
@@ -110,6 +123,7 @@ class Folder:
             features=fingerprint.features,
             model=fingerprint.model,
             share=self.settings.antigens.share,
+            shared=self._saved().share,
             use=use,
             numbers=learner.shared,
             numbers_all=learner.dim,
@@ -118,6 +132,7 @@ class Folder:
                 fingerprint,
                 arrays["peer.vector"],
                 arrays["peer.ages"],
+                self.settings.node.announce or self.settings.node.listen,
                 known,
                 self.held,
                 use=use,

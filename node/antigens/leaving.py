@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.antigens import Antigen
-from gossip.codec import IDS_MAX, encode
+from gossip.codec import GIVEN_MAX, IDS_MAX, encode
 from gossip.config import PeerConfig
 from gossip.contacts import Contact
 from gossip.errors import RemoteError, StateError
@@ -15,6 +15,7 @@ from gossip.fingerprint import Fingerprint
 from gossip.learning.mixture import Mixture
 from gossip.messages import Entry, Give, Have, Leave, Message, Refuse, Shuffle, Want
 from gossip.model import LocalModel
+from gossip.pushsum import Sums
 
 NEVER = (
     "packets, flows, log lines, and rows of features",
@@ -23,7 +24,7 @@ NEVER = (
     "the gateway's name, sensors and settings",
     "the scaler, the threshold, and the autoencoder's own layers",
     "which antigens this gateway uses, quarantines or approves",
-    "anything that was made of flows without a label, but for the model's numbers",
+    "anything that was made of flows without a label, but for the numbers of a model frame",
 )
 
 
@@ -89,6 +90,7 @@ class Leaving:
         peer: own identity, which every connection proves.
         features: name and hash of the feature schema, and model: of the shape; in refusals.
         share: whether own antigens leave; use: whether others' are passed on.
+        shared: whether they left when the node saved its state, as a flag may have said.
         numbers: of the model that travel, of numbers_all.
         frames: the kinds of frames. There are no others.
         antigens: own ones, present or possible.
@@ -100,6 +102,7 @@ class Leaving:
     features: str
     model: str
     share: bool
+    shared: bool
     use: bool
     numbers: int
     numbers_all: int
@@ -135,6 +138,7 @@ def frames(
     fingerprint: Fingerprint,
     vector: NDArray[np.float32],
     ages: NDArray[np.int64],
+    own: tuple[str, ...],
     known: tuple[Contact, ...],
     held: tuple[Antigen, ...],
     *,
@@ -147,6 +151,7 @@ def frames(
         fingerprint: in every frame, as 8 bytes.
         vector: what travels of the model, float32 `(dim,)`.
         ages: of its fragments.
+        own: addresses, as far as they are known before the node listens.
         known: contacts of other peers.
         held: antigens.
         use: whether it takes part in these.
@@ -154,7 +159,8 @@ def frames(
     model = LocalModel(config, vector, ages)
     ids = b"".join(each.id for each in held)[: 8 * IDS_MAX] if use else b""
     indices = range(config.fragments_per_push)
-    pushed = model.message(bytes(32), "", 0, indices, answer=False, holds=ids)
+    sums = Sums(1.0, bytes(2 * config.sums_length)) if config.sums_length else None
+    pushed = model.message(bytes(32), "", 0, indices, answer=False, holds=ids, sums=sums)
     entries = tuple(Entry(contact) for contact in known[: config.shuffle_size])
 
     def kind(name: str, message: Message, content: str, when: str) -> FrameKind:
@@ -164,12 +170,14 @@ def frames(
     if config.fragments_per_push < config.fragments:
         numbers = f"{config.fragments_per_push} of {config.fragments} fragments of {numbers}"
     told = f", and the ids of {len(ids) // 8} antigens" if use else ""
+    if sums is not None:
+        told += f"; {config.sums_length} numbers of the mesh's mean, with this node's part in it"
     every = f"{config.cycle_us / 1e6:g} s"
     found = [
         kind("model", pushed, f"{numbers}; each fragment's age{told}", f"about every {every}"),
         kind(
             "shuffle, and its reply",
-            Shuffle((), entries),
+            Shuffle(own, entries),
             f"own addresses; up to {config.shuffle_size} contacts: peer id, addresses, age",
             f"about every {every}",
         ),
@@ -180,10 +188,11 @@ def frames(
         found += [
             kind("have", Have(bytes(8)), "ids of antigens held, 8 bytes each", "when one is new"),
             kind("want", Want(bytes(8)), "ids of antigens asked for", "when a peer has a new one"),
-            FrameKind(
+            kind(
                 "give",
-                max((size_of(each) for each in held), default=0),
-                "antigens: others' as they came, own ones as below; the largest now",
+                Give(tuple(sorted(held, key=size_of)[-1:])),
+                f"up to {GIVEN_MAX} antigens: others' as they came, own ones as below; here the "
+                "largest alone",
                 "when asked for",
             ),
         ]

@@ -41,6 +41,9 @@ def _sharing(found: Leaving) -> Iterator[str]:
         yield "Own antigens: sharing is on (antigens.share = true)"
     else:
         yield "Own antigens: sharing is off (antigens.share = false); none is made or sent"
+    if found.shared and not found.share:
+        yield f"{_INDENT}But it was on when the node saved this, by a flag or other settings: as"
+        yield f"{_INDENT}long as that node runs, what is below leaves."
     if not found.antigens:
         yield f"{_INDENT}There are no labelled rows of any attack."
 

@@ -22,8 +22,9 @@ def _folder(config: Path | None, state_dir: Path | None) -> "Folder":
     from node.antigens.folder import Folder
     from node.config.settings import Settings
 
-    settings = Settings.defaults() if config is None else Settings.load(config)
-    return Folder.look(overridden(settings, state_dir=state_dir))
+    if config is None:
+        return Folder.look(overridden(Settings.defaults(), state_dir=state_dir)).as_it_ran()
+    return Folder.look(overridden(Settings.load(config), state_dir=state_dir))
 
 
 @click.command("show-what-leaves")
@@ -33,7 +34,8 @@ def _folder(config: Path | None, state_dir: Path | None) -> "Folder":
 def show_what_leaves(config: Path | None, state_dir: Path | None, as_json: bool) -> None:
     """Print exactly what a node sends to its peers, whether it runs or not.
 
-    Every number of its antigens is shown, also of those that only would leave if it shared.
+    Every number of its antigens is shown, also of those that only would leave if it shared. Without
+    --config, sharing is as the node ran last, and all else as by default.
     """
     import msgspec
 

@@ -1,5 +1,7 @@
 """The file of approved antigens: whole, bounded, and nobody's but the operator's."""
 
+import os
+import resource
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
@@ -55,6 +57,28 @@ def test_what_approve_did_not_write_is_refused_with_a_cure(tmp_path, data: bytes
     with pytest.raises(StateError):
         approvals.approve(tmp_path, IDS[0], IDS)
     assert (tmp_path / approvals.FILE).read_bytes() == data
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_refused_without_waiting(tmp_path, make) -> None:
+    make(tmp_path / approvals.FILE)
+    with pytest.raises(StateError, match="move it away"):
+        approvals.load(tmp_path)
+    with pytest.raises(StateError, match="move it away"):
+        approvals.approve(tmp_path, IDS[0], IDS)
+
+
+def test_a_full_disk_leaves_what_was_approved_before(tmp_path) -> None:
+    approvals.approve(tmp_path, IDS[1], IDS)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+    try:
+        with pytest.raises(StateError, match="What was saved before is untouched"):
+            approvals.approve(tmp_path, IDS[2], IDS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert approvals.load(tmp_path) == (IDS[1],)
+    assert [each.name for each in tmp_path.iterdir()] == [approvals.FILE]
 
 
 def test_a_folder_that_is_none(tmp_path) -> None:

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from gossip.codec import decode, encode
 from gossip.features import SCHEMA
 from gossip.learning.mixture import Mixture
-from gossip.messages import Give, Message
-from node.antigens import kept
+from gossip.messages import Give, Message, Shuffle
+from node.antigens import kept, leaving
 from node.antigens.folder import Folder
 from node.antigens.presenting import ORIGINS_ENOUGH
 from node.cli import cli
-from node.detection import new_learner
+from node.detection import fingerprint_of, new_learner
 from node.state.store import look
 from tests.node.immunity import by_another
 from tests.node.live import PATIENCE_S, running, settings_for
@@ -132,6 +132,39 @@ def test_for_a_person_it_is_text_with_every_feature(quiet):
     for part in found.components:
         for column in part.features:
             assert f"{column.mean:.7g} ± {column.spread:.7g}" in said
+
+
+def test_what_leaves_is_told_rightly_though_a_flag_said_to_share(sharing):
+    """As with `hedgerow up --share-antigens`: no settings file says that this node shares."""
+    folder = sharing.node.state_dir
+    file = folder.parent / "flag.toml"
+    file.write_text(f"[node]\nstate_dir = {json.dumps(str(folder))}\n")
+    said = CliRunner().invoke(cli, ["show-what-leaves", "--config", str(file)]).output
+    assert "But it was on when the node saved this" in said
+    said = CliRunner().invoke(cli, ["show-what-leaves", "--state-dir", str(folder)]).output
+    assert "sharing is on" in said
+    assert "scan: presented\n" in said
+
+
+def test_every_frame_is_as_large_as_said_and_sums_are_told_of(sharing):
+    folder = Folder.look(sharing)
+    (held,) = folder.held
+    kinds = {each.kind: each for each in folder.what_leaves(1e9).frames}
+    assert kinds["give"].bytes == len(encode(Give((held,)), bytes(8)))
+    shuffle = encode(Shuffle(sharing.node.listen, ()), bytes(8))
+    assert kinds["shuffle, and its reply"].bytes == len(shuffle)
+    mesh = fingerprint_of(new_learner(), sharing.mesh.fragments)
+    arrays = folder.snapshot.arrays
+    vector, ages = arrays["peer.vector"], arrays["peer.ages"]
+    without, with_sums = (
+        leaving.frames(
+            replace(sharing.mesh.peer_config(), sums_length=length),
+            mesh, vector, ages, (), (), (held,), use=True,
+        )[0]
+        for length in (0, 40)
+    )  # fmt: skip
+    assert "40 numbers of the mesh's mean" in with_sums.content
+    assert 80 < with_sums.bytes - without.bytes < 100
 
 
 def test_too_few_rows_are_said_to_be_too_few(quiet):
