@@ -35,7 +35,10 @@ SIGNATURE_BYTES = 64  # Ed25519's
 ID_BYTES = 8
 FAMILY_CHARS_MAX = 48
 
-_FAMILY = re.compile(rf"[a-z0-9][a-z0-9 ._/+-]{{0,{FAMILY_CHARS_MAX - 1}}}")
+_FAMILY = re.compile(rf"[a-z0-9](?:[a-z0-9 ._/+-]{{0,{FAMILY_CHARS_MAX - 2}}}[a-z0-9])?")
+_NO_ATTACKS = frozenset({"benign", "normal", "unknown"})
+"""What names ordinary traffic, and what an alert says where there is no name."""
+
 _PURPOSE = "hedgerow antigen 1"
 _COUNT_MAX = 2**62
 
@@ -95,8 +98,13 @@ class Seal(Protocol):
 
 
 def is_family(name: str) -> bool:
-    """Whether a text may name a family of attacks: a log may show it, and it is not "benign"."""
-    return name != "benign" and _FAMILY.fullmatch(name) is not None
+    """Whether a text may name a family of attacks: a log may show it, and nobody takes it for none.
+
+    It ends in a letter or digit, for "scan " looks like "scan"; and its letters are not "benign",
+    "normal" or "unknown".
+    """
+    letters = "".join(filter(str.isalpha, name[:FAMILY_CHARS_MAX]))
+    return letters not in _NO_ATTACKS and _FAMILY.fullmatch(name) is not None
 
 
 def body(antigen: Antigen, schema: bytes) -> bytes:

@@ -152,5 +152,5 @@ class Flow:
                 raise ValueError(f"{name} has {length} characters, not {low} to {high}")
         raise ValueError(
             f"family {str(self.family)[:40]!r} names no attack; write up to {FAMILY_CHARS_MAX} "
-            "small letters, digits, blanks and ._/+-, beginning with a letter or digit"
+            "small letters, digits, blanks and ._/+-, a letter or digit first and last"
         )
