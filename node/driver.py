@@ -12,13 +12,16 @@ and counted; the protocol lives with dropped messages.
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 
+import numpy as np
 import trio
+from numpy.typing import NDArray
 
 from gossip.actions import Action, Disconnect, Report, Send, SetTimer, Train
 from gossip.antigens import Antigen
 from gossip.contacts import PeerId
 from gossip.errors import RemoteError
 from gossip.events import (
+    Contribute,
     Event,
     PeerLost,
     Present,
@@ -80,8 +83,15 @@ class Driver:
 
     def present(self, antigen: Antigen) -> bool:
         """Have the peer tell others of this; False where the inbox is full now."""
+        return self._tell(Present(antigen))
+
+    def contribute(self, numbers: NDArray[np.floating] | None) -> bool:
+        """Have the peer put this into the mesh's mean from now on; False likewise."""
+        return self._tell(Contribute(numbers))
+
+    def _tell(self, event: Event) -> bool:
         try:
-            self._inbox_in.send_nowait(Present(antigen))
+            self._inbox_in.send_nowait(event)
         except trio.WouldBlock:
             return False
         return True

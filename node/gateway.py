@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any
 
 import trio
-from gossip.learning.rehearsal import Rehearsal
 
 from gossip.actions import Action, Train
 from gossip.antigens import Antigen
@@ -31,6 +30,8 @@ from gossip.features import SCHEMA
 from gossip.flows import Flow
 from gossip.learning.calibration import State
 from gossip.learning.learner import Learner
+from gossip.learning.rehearsal import Rehearsal
+from gossip.learning.tails import MeshTail
 from gossip.peer import Peer
 from node.addresses import merge_contacts, parse_contact
 from node.alerts.alerter import Alerter
@@ -335,7 +336,10 @@ class Gateway:
         self._next_training.set()
         self._next_training = trio.Event()
         self._trained = self._trainer.to_arrays()
-        self._watch.serve(self._trainer.whole(peer.vector), peer.cycle)
+        mesh = None if (heard := peer.mesh) is None else MeshTail.of(*heard)
+        self._watch.serve(self._trainer.whole(peer.vector), peer.cycle, mesh)
+        if self._settings.detector.share_tail:
+            driver.contribute(self._watch.told)
         self._immune.tell(driver.present)
         self._saver.ask(self._snapshot(peer))
 

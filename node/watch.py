@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.arrays import group_of, prefixed
+from gossip.errors import StateError
 from gossip.features import CONTEXT_S, SCHEMA, FeatureExtractor
 from gossip.flows import FAMILIES, Flow
 from gossip.learning.calibration import Calibration, State, calibrate, rows_needed
@@ -26,6 +27,7 @@ from gossip.learning.samples import Role, SampleConfig, Samples, Trust
 from gossip.learning.scaling import Scaler
 from gossip.learning.scoring import scores, top_features
 from gossip.learning.shapes import DetectorShape
+from gossip.learning.tails import BORROWED, LENGTH, MeshTail, Numbers
 from node.alerts.incidents import FEATURES_MAX, UNKNOWN, Anomaly, Feature
 from node.antigens.presenting import Evidence
 from node.vocabulary import (
@@ -133,6 +135,8 @@ class Watch:
 
     Attributes:
         rehearsed: families that are learnt from others' antigens now.
+        told: what the mesh may know of this gateway's scores, see `tails.contribution`; None where
+            there are too few rows.
     """
 
     def __init__(
@@ -142,6 +146,8 @@ class Watch:
         self.serving: Serving | None = None
         self.samples = Samples(samples, seed, peer)
         self.rehearsed: tuple[str, ...] = ()
+        self.told: Numbers | None = None
+        self._mesh: MeshTail | None = None
         self._seed, self._peer = seed, peer
         self._shape = shape
         self._budget = budget
@@ -325,7 +331,7 @@ class Watch:
             return own
         return mixed(own, self.names, drawn, self._scaler)
 
-    def serve(self, vector: Rows, cycle: int) -> None:
+    def serve(self, vector: Rows, cycle: int, mesh: MeshTail | None = None) -> None:
         """Score with this model from now on, calibrated on rows that it was not trained on.
 
         What serves is a moving average of the models given (Polyak and Juditsky 1992): each merge
@@ -334,19 +340,30 @@ class Watch:
         Args:
             vector: the whole detector, float32 `(dim,)`.
             cycle: in which it came to be; for the alerts.
+            mesh: what the mesh says of tails now; None leaves what it said before.
         """
+        self._hear(mesh)
         reference = self.samples.rows(Role.TRAIN)
         if self._scaler is None or len(reference) < REFERENCE_ROWS_MIN:
             return
         held = self.samples.rows(Role.CALIBRATE)
         if self.serving is not None:
             vector = vector + SERVING_MEMORY * (self.serving.vector - vector)
-        made = calibrate(
-            scores(self._shape, vector, self._scaler(reference), codes(self.names)),
-            scores(self._shape, vector, self._scaler(held), codes(self.names)),
-            self._budget,
-        )
+        known = scores(self._shape, vector, self._scaler(reference), codes(self.names))
+        unknown = scores(self._shape, vector, self._scaler(held), codes(self.names))
+        made = calibrate(known, unknown, self._budget, self._mesh)
+        self.told = made.contribution(known, unknown, self._mesh)
         self.serving = Serving(vector.copy(), made, cycle, self.names)
+
+    def _hear(self, mesh: MeshTail | None) -> None:
+        """Remember what the mesh says, unless it could lend all that is needed and now no longer.
+
+        Else a gateway that began to watch on a loan would stop when peers leave or it restarts.
+        """
+        if mesh is None:
+            return
+        if self._mesh is None or mesh.rows >= min(self._mesh.rows, BORROWED / self._budget):
+            self._mesh = mesh
 
     def realised_rate(self) -> tuple[int, int]:
         """Alarms among held-out rows, and their number: neither trained nor calibrated on.
@@ -370,6 +387,10 @@ class Watch:
             arrays["serving.names"] = to_array(self.serving.names)
             arrays["serving.cycle"] = np.array([self.serving.cycle], np.int64)
             arrays |= prefixed("calibration", self.serving.calibration.to_arrays())
+        if self.told is not None:
+            arrays["told"] = self.told
+        if self._mesh is not None:
+            arrays["mesh"] = np.array([*self._mesh.shares, self._mesh.ratio, self._mesh.rows])
         return arrays
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
@@ -389,5 +410,18 @@ class Watch:
             names = from_array(arrays["serving.names"])
             self.serving = Serving(vector, calibration, int(arrays["serving.cycle"][0]), names)
             self.rehearsed = names[len(self.samples.config.names) :]
+        self.told = _of_the_mesh(arrays, "told")
+        if (mesh := _of_the_mesh(arrays, "mesh")) is not None:
+            self._mesh = MeshTail(mesh[:-2], float(mesh[-2]), int(mesh[-1]))
         if self.state is State.WATCHING:  # until then every row helps, and nothing is alarming
             self._cold_left, self._warm_ts_s = COLD_FLOWS_MAX, None
+
+
+def _of_the_mesh(arrays: dict[str, NDArray[Any]], name: str) -> Numbers | None:
+    """Stored numbers that went to the mesh or came from it; None where there were none."""
+    found = arrays.get(name)
+    if found is None:
+        return None
+    if found.shape != (LENGTH,) or found.dtype != np.float64 or not (found >= 0).all():
+        raise StateError(f"the stored watch.{name} is damaged; restore the folder from a backup")
+    return found

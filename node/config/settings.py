@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from gossip.antigens import EVIDENCE_MIN, LIFE_S_MAX
 from gossip.config import Encoding, Exchange, PeerConfig
 from gossip.errors import ConfigError
+from gossip.learning.tails import LENGTH
 from node import addresses
 from node.config import tables
 from node.config.annotations import (
@@ -135,7 +136,8 @@ class MeshSettings:
 
     def peer_config(self) -> PeerConfig:
         """The protocol's settings; what is not offered here keeps PeerConfig's default."""
-        return PeerConfig(**{f.name: getattr(self, f.name) for f in fields(self)})
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return PeerConfig(**given, sums_length=LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,13 @@ class DetectorSettings:
 
     budget: Annotated[Share, Range(1e-5, 0.2)] = 0.005
     """False alarms that may be raised, as a share of benign flows. The threshold follows from it
-    by split conformal calibration, once 10 / budget flows were seen: 2,000 at 0.5 %."""
+    by split conformal calibration, once 10 / budget flows were seen: 2,000 at 0.5 %. Where the mesh
+    lends what it knows of tails, 50 flows of this gateway's own are enough."""
+
+    share_tail: bool = True
+    """Whether others may borrow in turn: 34 numbers, among them which shares of this gateway's
+    benign flows score beyond 32 levels, go into the mesh's mean. No score and no flow is among
+    them; `hedgerow show-what-leaves` prints them. false gives nothing, and borrows all the same."""
 
     gap_us: Annotated[Duration, Range(_SECOND_US, _DAY_US)] = 120 * _SECOND_US
     """An incident ends when its source was quiet for this long, by the flows' own time. Measured:

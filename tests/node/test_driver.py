@@ -54,13 +54,13 @@ class FakeTransport:
 
 
 class Node:
-    def __init__(self, wire, name, *, train_s=0.5):
+    def __init__(self, wire, name, *, train_s=0.5, sums_length=0):
         self.reports = []
         self.transport = FakeTransport(wire, PeerId(name))
         self.train_s = train_s
         rng = np.random.default_rng(len(name) + ord(name[-1]))
         self.peer = Peer(
-            PeerConfig(cycle_us=1_000_000, join_retry_us_min=200_000),
+            PeerConfig(cycle_us=1_000_000, join_retry_us_min=200_000, sums_length=sums_length),
             Contact(PeerId(name), ("/memory",)),
             name.encode(),
             FINGERPRINT,
@@ -173,6 +173,25 @@ def test_stopping_says_good_bye():
         await trio.sleep(1)
         assert nodes[0].count(Topic.PEER_LEFT) == 1
         assert "n2" not in {c.peer for c in nodes[0].peer.view}
+
+    live(nodes, 1, script)
+
+
+def test_contributions_become_the_meshs_mean():
+    wire = Wire()
+    nodes = [Node(wire, f"n{i}", sums_length=2) for i in range(4)]
+
+    async def script():
+        for i, node in enumerate(nodes):
+            assert node.driver.contribute(np.array([i / 4, 0.5]))
+        await trio.sleep(60)
+        for node in nodes:
+            mean, peers = node.peer.mesh
+            assert 0.2 < mean[0] < 0.55
+            assert abs(mean[1] - 0.5) < 1e-3
+            assert peers == 3
+        taken = [nodes[0].driver.contribute(None) for _ in range(INBOX_MAX + 2)]
+        assert taken == [True] * (INBOX_MAX + 1) + [False], "one is in the waiting loop's hands"
 
     live(nodes, 1, script)
 

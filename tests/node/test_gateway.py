@@ -56,7 +56,10 @@ def test_three_nodes_join_by_one_address_learn_and_merge(tmp_path):
                 log = write(tmp_path / f"{name}.json", benign(CALM, first=number * CALM))
                 bootstrap = [nodes[0].address] if nodes else []
                 settings = settings_for(
-                    tmp_path / name, sensor=sensor(log), node__bootstrap=bootstrap
+                    tmp_path / name,
+                    sensor=sensor(log),
+                    node__bootstrap=bootstrap,
+                    detector__budget="2%",  # 500 flows to calibrate with, if nobody lent
                 )
                 nodes.append(await stack.enter_async_context(running(settings)))
             for node in nodes:
@@ -72,6 +75,7 @@ def test_three_nodes_join_by_one_address_learn_and_merge(tmp_path):
                 assert {peer.peer for peer in found.mesh.peers} == others
                 assert found.state == "running"
                 assert found.sensors[0].flows == CALM
+                assert found.detector.calibration_flows < found.detector.calibration_flows_needed
                 assert found.mesh.remote_faults == 0
                 assert not found.mesh.refusals
             nodes[2].gateway.stop()
@@ -254,7 +258,8 @@ def test_a_live_nodes_journal_replays_to_the_same_actions(tmp_path):
     assert found.identical
     _, records = journals.read(path)
     kinds = {type(record.event).__name__ for record in records}
-    assert kinds >= {"Start", "Received", "TimerFired", "Trained", "Present", "Stop"}
+    wanted = {"Start", "Received", "TimerFired", "Trained", "Present", "Contribute", "Stop"}
+    assert kinds >= wanted
 
 
 def test_what_was_shared_outlives_a_restart_and_is_taken_back_when_sharing_ends(tmp_path):

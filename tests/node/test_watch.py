@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from gossip.actions import Train
+from gossip.errors import StateError
 from gossip.flows import FAMILIES
 from gossip.learning.calibration import State, Tail
 from gossip.learning.codes import CODE_LENGTH, codes
 from gossip.learning.samples import Role
+from gossip.learning.tails import BORROWED, LENGTH, MeshTail
 from node.alerts.incidents import FEATURES_MAX, UNKNOWN
 from node.detection import SHAPE, new_learner, new_watch
 from node.state.store import Snapshot, Store
@@ -266,3 +268,38 @@ def test_a_flow_from_the_future_does_not_keep_a_restarted_gateway_blind(watching
 def test_nothing_comes_of_nothing(watching):
     assert watching.observe([]) == []
     assert len(watching.serving.vector) == SHAPE.layout.dim
+
+
+LENT = 0.02  # wants 500 rows; the calm gateway has a third of them
+
+
+def test_where_the_mesh_lends_it_watches_with_fewer_rows_and_goes_on_watching(calm):
+    watch = fresh(LENT)
+    watch.observe(parsed(benign(CALM)))
+    assert watch.told is None
+    watch.serve(calm[1], 40)
+    assert watch.state is State.LEARNING
+    assert watch.told.shape == (LENGTH,)
+    mesh = MeshTail.of(watch.told, peers=3)
+    assert mesh.rows >= BORROWED / LENT
+    watch.serve(calm[1], 41, mesh)
+    assert watch.state is State.WATCHING
+    assert watch.serving.calibration.borrowed == BORROWED / LENT
+    assert len(watch.observe(parsed(scan(40, CALM)))) > 30
+    again = fresh(LENT)
+    again.restore(watch.to_arrays())
+    assert np.array_equal(again.told, watch.told)
+    for heard in (None, replace(mesh, rows=0)):  # not heard yet; those whom it rested on have gone
+        again.serve(calm[1], 42, heard)
+        assert again.state is State.WATCHING
+    newer = replace(mesh, rows=mesh.rows - 1, ratio=2 * mesh.ratio)
+    again.serve(calm[1], 43, newer)
+    assert again.to_arrays()["mesh"][-2] == newer.ratio, "it still lends all, so it is believed"
+
+
+@pytest.mark.parametrize("name", ["told", "mesh"])
+def test_what_was_stored_of_the_mesh_is_checked(watching, name):
+    arrays = watching.to_arrays()
+    for wrong in (np.zeros(3), np.full(LENGTH, np.nan), np.full(LENGTH, -1.0)):
+        with pytest.raises(StateError, match=f"watch.{name} is damaged"):
+            fresh().restore(arrays | {name: wrong})
