@@ -219,6 +219,7 @@ class Gateway:
             "remembered": [[c.peer, list(c.addresses)] for c in peer.remembered],
             "sensors": {str(i.settings.path): i.saved() for i in self._intakes},
             "incidents": self._alerter.saved(),
+            "share_tail": self._settings.detector.share_tail,
             **self._immune.saved(peer.antigens),
         }
         return Snapshot(peer.cycle, arrays, small)

@@ -18,6 +18,7 @@ from node.p2p.identity import Identity, load_identity, samples_seed
 from node.p2p.seal import Ed25519Seal
 from node.state.store import Snapshot, look
 from node.status.document import AntigensStatus, AntigenStatus
+from node.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Folder:
         """
         ran = self._saved()
         flags = {"antigens.share": ran.share, "antigens.use": ran.use}
+        flags["detector.share_tail"] = self.snapshot.small.get("share_tail") is not False
         return replace(self, settings=self.settings.with_overrides(flags))
 
     def antigens(self) -> AntigensStatus:
@@ -136,7 +138,10 @@ class Folder:
                 known,
                 self.held,
                 use=use,
+                share_tail=self.settings.detector.share_tail,
             ),
+            share_tail=self.settings.detector.share_tail,
+            tail=leaving.tail(self._watch().told),
             antigens=self._own(now_s),
             passed_on=sum(each.origin != self.identity.peer for each in self.held) if use else 0,
         )
@@ -146,11 +151,15 @@ class Folder:
         seal = Ed25519Seal(self.identity)
         return Presenter(self.settings.antigens, self.identity.peer, schema, seal, seed)
 
-    def _own(self, now_s: float) -> tuple[leaving.LeavingAntigen, ...]:
-        """One for each family that this node has rows of, or has told of before."""
+    def _watch(self) -> Watch:
         seed = samples_seed(self.identity)
         watch = new_watch(self.settings.detector.budget, seed, self.identity.peer)
         watch.restore(group_of(self.snapshot.arrays, "watch"))
+        return watch
+
+    def _own(self, now_s: float) -> tuple[leaving.LeavingAntigen, ...]:
+        """One for each family that this node has rows of, or has told of before."""
+        seed, watch = samples_seed(self.identity), self._watch()
         rows = {each.family: each for each in watch.evidence()}
         told = {e.family: e for e in self.held if e.origin == self.identity.peer}
         return tuple(

@@ -13,6 +13,7 @@ from gossip.errors import RemoteError, StateError
 from gossip.features import SCHEMA, UNITS
 from gossip.fingerprint import Fingerprint
 from gossip.learning.mixture import Mixture
+from gossip.learning.tails import LEVELS, ROWS_SCALE
 from gossip.messages import Entry, Give, Have, Leave, Message, Refuse, Shuffle, Want
 from gossip.model import LocalModel
 from gossip.pushsum import Sums
@@ -83,6 +84,14 @@ class LeavingAntigen:
 
 
 @dataclass(frozen=True, slots=True)
+class TailNumber:
+    """One of the numbers that go into the mesh's mean, from 0 to 1, and what it says."""
+
+    what: str
+    number: float
+
+
+@dataclass(frozen=True, slots=True)
 class Leaving:
     """All of it.
 
@@ -93,6 +102,8 @@ class Leaving:
         shared: whether they left when the node saved its state, as a flag may have said.
         numbers: of the model that travel, of numbers_all.
         frames: the kinds of frames. There are no others.
+        share_tail: whether the tail goes into the mesh's mean.
+        tail: what it is, or would be; empty while there are too few rows.
         antigens: own ones, present or possible.
         passed_on: antigens of other peers that are handed on as they came.
         never: what no frame holds.
@@ -107,6 +118,8 @@ class Leaving:
     numbers: int
     numbers_all: int
     frames: tuple[FrameKind, ...]
+    share_tail: bool
+    tail: tuple[TailNumber, ...]
     antigens: tuple[LeavingAntigen, ...]
     passed_on: int
     never: tuple[str, ...] = NEVER
@@ -115,6 +128,16 @@ class Leaving:
 def size_of(antigen: Antigen) -> int:
     """Bytes as it travels: what it adds to a frame of antigens."""
     return len(encode(Give((antigen,)), b"")) - len(encode(Give(()), b""))
+
+
+def tail(told: NDArray[np.float64] | None) -> tuple[TailNumber, ...]:
+    """Every number of a contribution, `tails.contribution`, before it is mixed with others'."""
+    if told is None:
+        return ()
+    names = [f"share of benign flows beyond level {level:.4g}" for level in LEVELS.tolist()]
+    names += ["step between levels over the score's usual range, in eighths"]
+    names += [f"calibration flows, of {ROWS_SCALE:.0f}"]
+    return tuple(TailNumber(*each) for each in zip(names, told.tolist(), strict=True))
 
 
 def components(description: bytes) -> tuple[Component, ...]:
@@ -143,6 +166,7 @@ def frames(
     held: tuple[Antigen, ...],
     *,
     use: bool,
+    share_tail: bool,
 ) -> tuple[FrameKind, ...]:
     """The kinds of frames, each as large as it would be now.
 
@@ -155,6 +179,7 @@ def frames(
         known: contacts of other peers.
         held: antigens.
         use: whether it takes part in these.
+        share_tail: whether what it says of its own scores is part of the mesh's mean.
     """
     model = LocalModel(config, vector, ages)
     ids = b"".join(each.id for each in held)[: 8 * IDS_MAX] if use else b""
@@ -171,7 +196,8 @@ def frames(
         numbers = f"{config.fragments_per_push} of {config.fragments} fragments of {numbers}"
     told = f", and the ids of {len(ids) // 8} antigens" if use else ""
     if sums is not None:
-        told += f"; {config.sums_length} numbers of the mesh's mean, with this node's part in it"
+        part = ", with this node's part in it" if share_tail else ""
+        told += f"; {config.sums_length} numbers of the mesh's mean{part}"
     every = f"{config.cycle_us / 1e6:g} s"
     found = [
         kind("model", pushed, f"{numbers}; each fragment's age{told}", f"about every {every}"),

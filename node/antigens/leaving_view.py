@@ -27,6 +27,8 @@ def _lines(found: Leaving) -> Iterator[str]:
     yield f"{_INDENT}Each frame also holds the protocol's version and 8 bytes of fingerprint."
     yield f"{_INDENT}Antigens of other peers, handed on as they came: {found.passed_on}"
     yield ""
+    yield from _tail(found)
+    yield ""
     yield from _sharing(found)
     for each in found.antigens:
         yield ""
@@ -34,6 +36,17 @@ def _lines(found: Leaving) -> Iterator[str]:
     yield ""
     yield "Never leaves"
     yield from (f"{_INDENT}{each}" for each in found.never)
+
+
+def _tail(found: Leaving) -> Iterator[str]:
+    if found.share_tail:
+        yield "How benign flows score: goes into the mesh's mean (detector.share_tail = true)"
+    else:
+        yield "How benign flows score: does not leave (detector.share_tail = false)"
+    if found.tail:
+        yield from _columns([(each.what, f"{each.number:.7g}") for each in found.tail])
+    else:
+        yield f"{_INDENT}There is nothing to tell yet: too few benign flows to calibrate with."
 
 
 def _sharing(found: Leaving) -> Iterator[str]:

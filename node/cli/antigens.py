@@ -34,8 +34,9 @@ def _folder(config: Path | None, state_dir: Path | None) -> "Folder":
 def show_what_leaves(config: Path | None, state_dir: Path | None, as_json: bool) -> None:
     """Print exactly what a node sends to its peers, whether it runs or not.
 
-    Every number of its antigens is shown, also of those that only would leave if it shared. Without
-    --config, sharing is as the node ran last, and all else as by default.
+    Every number of its antigens and of its part in the mesh's mean is shown, also of what only
+    would leave if it shared. Without --config, sharing is as the node ran last, and all else as by
+    default.
     """
     import msgspec
 

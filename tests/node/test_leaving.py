@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from gossip.codec import decode, encode
 from gossip.features import SCHEMA
 from gossip.learning.mixture import Mixture
+from gossip.learning.tails import LENGTH
 from gossip.messages import Give, Message, Shuffle
-from node.antigens import kept, leaving
+from node.antigens import kept, leaving, leaving_view
 from node.antigens.folder import Folder
 from node.antigens.presenting import ORIGINS_ENOUGH
 from node.cli import cli
@@ -159,7 +160,7 @@ def test_every_frame_is_as_large_as_said_and_sums_are_told_of(sharing):
     without, with_sums = (
         leaving.frames(
             replace(sharing.mesh.peer_config(), sums_length=length),
-            mesh, vector, ages, (), (), (held,), use=True,
+            mesh, vector, ages, (), (), (held,), use=True, share_tail=True,
         )[0]
         for length in (0, 40)
     )  # fmt: skip
@@ -215,3 +216,28 @@ def test_the_numbers_are_of_labelled_rows_alone(quiet):
     means = [[column.mean for column in part.features] for part in antigen.components]
     whole = np.average(means, axis=0, weights=[part.share for part in antigen.components])
     assert np.allclose(whole, rows.mean(axis=0), atol=0.02)
+
+
+def test_it_shows_every_number_that_goes_into_the_meshs_mean(quiet):
+    told = look(quiet.node.state_dir).arrays["watch.told"]
+    found = json.loads(hedgerow(quiet, "show-what-leaves", "--json"))
+    assert found["share_tail"]
+    assert [each["number"] for each in found["tail"]] == told.tolist()
+    assert len({each["what"] for each in found["tail"]}) == LENGTH
+    said = hedgerow(quiet, "show-what-leaves")
+    assert "34 numbers of the mesh's mean, with this node's part in it" in said
+    for number in told:
+        assert f"  {number:.7g}\n" in said
+
+
+def test_what_is_not_to_leave_is_said_not_to(quiet):
+    folder = Folder.look(quiet)
+    small = folder.snapshot.small | {"share_tail": False}
+    kept_home = replace(folder, snapshot=replace(folder.snapshot, small=small)).as_it_ran()
+    found = kept_home.what_leaves(1e9)
+    assert not found.share_tail
+    said = "\n".join(leaving_view.lines(found))
+    assert "does not leave (detector.share_tail = false)" in said
+    assert "with this node's part in it" not in said
+    nothing = "\n".join(leaving_view.lines(replace(found, tail=())))
+    assert "nothing to tell yet" in nothing
