@@ -62,6 +62,10 @@ class Member:
         """The merged part, float32 `(shared,)`."""
         return self.model.vector
 
+    @property
+    def mesh(self) -> None:
+        """No mean of a mesh: nothing is borrowed."""
+
 
 @dataclass(slots=True)
 class Tally:

@@ -25,10 +25,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A peer that was up, as its picture shows it."""
+    """A peer that was up, as its picture shows it; nobody borrows here."""
 
     vector: NDArray[np.float32]
     view: tuple[Contact, ...]
+    mesh: None = None
 
 
 class Pictured:

@@ -15,6 +15,7 @@ from gossip.learning.in_numpy import Classifier, Detector
 from gossip.learning.learner import BENIGN, Learner
 from gossip.learning.scoring import Scores, log_odds, scores
 from gossip.learning.shapes import DetectorShape, MLPShape, affine
+from gossip.learning.tails import MeshTail, Numbers, contribution, threshold
 from scenarios.data.shards import Shard, Shards
 from scenarios.measures.judgement import Judgement, judge_scores
 from scenarios.spec.learning import Arithmetic, Learning, Model
@@ -28,8 +29,20 @@ REFERENCE_ROWS_MIN = 20
 class Judge(Protocol):
     """Judges a vector by a shard's rows."""
 
-    def judge(self, vector: Floats, shard: Shard) -> Judgement:
-        """Judge one peer's model; `vector` is float32 `(dim,)`."""
+    def judge(self, vector: Floats, shard: Shard, mesh: MeshTail | None = None) -> Judgement:
+        """Judge one peer's model.
+
+        Args:
+            vector: float32 `(dim,)`.
+            shard: the peer's rows.
+            mesh: what the mesh says of tails; None borrows nothing.
+        """
+
+    def contribution(self, vector: Floats, shard: Shard, mesh: MeshTail | None) -> Numbers | None:
+        """What the peer says of its own tail, as `gossip.learning.tails.contribution`.
+
+        None with too few rows, and of a model that diverged.
+        """
 
 
 @dataclass(frozen=True)
@@ -52,16 +65,37 @@ class ClassifierJudge:
     def _layers(self) -> tuple[str, ...]:
         return tuple(name for name, _, _ in self.shape.layers)
 
-    def judge(self, vector: Floats, shard: Shard) -> Judgement:
-        """See `Judge`."""
-        calibration = log_odds(self.logits(vector, shard.calibrate_x))
+    def judge(self, vector: Floats, shard: Shard, mesh: MeshTail | None = None) -> Judgement:
+        """See `Judge`. Only where something is borrowed do rows trained on help to place it."""
         logits = self.logits(vector, shard.test_x)
         return judge_scores(
             log_odds(logits),
             logits.argmax(axis=1),
             shard.test_y,
             self.families,
-            conformal_threshold(calibration, self.budget) if _sound(calibration) else np.inf,
+            self._threshold(vector, shard, mesh),
+        )
+
+    def contribution(self, vector: Floats, shard: Shard, mesh: MeshTail | None) -> Numbers | None:
+        """See `Judge`."""
+        held, trained = self._benign(vector, shard)
+        return contribution(held, trained, mesh) if _sound(held, trained) else None
+
+    def _threshold(self, vector: Floats, shard: Shard, mesh: MeshTail | None) -> float:
+        if mesh is None:
+            held = log_odds(self.logits(vector, shard.calibrate_x))
+            return conformal_threshold(held, self.budget) if _sound(held) else np.inf
+        held, trained = self._benign(vector, shard)
+        return (
+            threshold(held, trained, self.budget, mesh).value if _sound(held, trained) else np.inf
+        )
+
+    def _benign(self, vector: Floats, shard: Shard) -> tuple[Floats, Floats]:
+        """Odds of the calibration rows, and of the benign rows that the peer trains on."""
+        trained = shard.train_x[shard.train_y <= BENIGN]
+        return (
+            log_odds(self.logits(vector, shard.calibrate_x)),
+            log_odds(self.logits(vector, trained)),
         )
 
     def logits(self, vector: Floats, x: Floats) -> Floats:
@@ -95,24 +129,40 @@ class DetectorJudge:
     def _scores(self, vector: Floats, x: Floats) -> Scores:
         return scores(self.shape, vector, x, codes(self.names))
 
-    def judge(self, vector: Floats, shard: Shard) -> Judgement:
+    def judge(self, vector: Floats, shard: Shard, mesh: MeshTail | None = None) -> Judgement:
         """See `Judge`. The tails are fitted on the benign rows that the peer trains on."""
         found = self._scores(vector, shard.test_x)
         combined: NDArray[np.floating] = found.odds
-        threshold = np.inf
-        reference = self._scores(vector, shard.train_x[shard.train_y <= BENIGN])
-        held = self._scores(vector, shard.calibrate_x)
-        sound = _sound(reference.error, reference.odds, held.error, held.odds)
-        if len(reference) >= REFERENCE_ROWS_MIN and sound:
-            calibration = calibrate(reference, held, self.budget)
-            combined, threshold = calibration.combined(found), calibration.threshold
+        limit = np.inf
+        if (benign := self._benign(vector, shard)) is not None:
+            calibration = calibrate(*benign, self.budget, mesh)
+            combined, limit = calibration.combined(found), calibration.threshold
         return judge_scores(
             combined,
             found.families.argmax(axis=1),
             shard.test_y,
             self.families,
-            threshold,
+            limit,
         )
+
+    def contribution(self, vector: Floats, shard: Shard, mesh: MeshTail | None) -> Numbers | None:
+        """See `Judge`; of the score that both parts of the detector make together."""
+        benign = self._benign(vector, shard)
+        if benign is None:
+            return None
+        return calibrate(*benign, self.budget).contribution(*benign, mesh)
+
+    def _benign(self, vector: Floats, shard: Shard) -> tuple[Scores, Scores] | None:
+        """Scores to fit tails on and to calibrate with; None where that is impossible."""
+        reference = self._scores(vector, shard.train_x[shard.train_y <= BENIGN])
+        held = self._scores(vector, shard.calibrate_x)
+        sound = _sound(reference.error, reference.odds, held.error, held.odds)
+        return (reference, held) if len(reference) >= REFERENCE_ROWS_MIN and sound else None
+
+
+def tail_of(mesh: tuple[Numbers, int] | None) -> MeshTail | None:
+    """What a peer's mesh says of tails; see `gossip.peer.Peer.mesh`."""
+    return None if mesh is None else MeshTail.of(*mesh)
 
 
 def _sound(*found: NDArray[np.floating]) -> bool:

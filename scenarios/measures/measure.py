@@ -12,7 +12,7 @@ from gossip.learning.learner import BENIGN
 from scenarios.conditions.links import Partition, Rule
 from scenarios.data.shards import Shards
 from scenarios.measures.judgement import BAD_IS_HIGH, SHARES, Judgement
-from scenarios.measures.judges import Judge
+from scenarios.measures.judges import Judge, tail_of
 from scenarios.measures.samples import (
     EDGES_PEERS_MAX,
     JudgedPeer,
@@ -96,7 +96,9 @@ def measure(
     """
     alive = dict(world.alive())
     found = {
-        peer: judge.judge(world.whole_vector(peer), shards.at(peer, world.now_us))
+        peer: judge.judge(
+            world.whole_vector(peer), shards.at(peer, world.now_us), tail_of(alive[peer].mesh)
+        )
         for peer in panel.everybody
         if peer in alive
     }

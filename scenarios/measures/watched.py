@@ -20,6 +20,10 @@ class Seen(Protocol):
     def view(self) -> tuple[Contact, ...]:
         """The peers it knows now."""
 
+    @property
+    def mesh(self) -> tuple[NDArray[np.float64], int] | None:
+        """What its mesh says of tails; see `gossip.peer.Peer.mesh`. None where none does."""
+
 
 class Seat(Protocol):
     """A node, up or not."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import networkx as nx
 
 from gossip.config import PeerConfig
+from gossip.learning.tails import LENGTH
 from scenarios.plan.data import groups as data_groups
 from scenarios.plan.reader import Reader
 from scenarios.plan.size import check_size
@@ -31,7 +32,8 @@ def config(reader: Reader) -> PeerConfig:
     # How many numbers tails are is no setting.
     names = [part.name for part in fields(PeerConfig) if part.name != "sums_length"]
     owners = {name: mesh if hasattr(mesh, name) else learning for name in names}
-    return PeerConfig(**{name: getattr(owner, name) for name, owner in owners.items()})
+    given = {name: getattr(owner, name) for name, owner in owners.items()}
+    return PeerConfig(**given, sums_length=LENGTH if learning.borrow else 0)
 
 
 def check_model(reader: Reader) -> None:

@@ -24,10 +24,11 @@ def check_method(reader: Reader, neighbours: Table | None, turns: tuple[Table, .
     method = scenario.learning.method
     if method is Method.GOSSIP:
         return
-    if scenario.learning.serve:
-        raise reader.wrong(
-            "learning.serve", f"the baseline {method.value!r} is judged as it is; leave it out"
-        )
+    for key in ("serve", "borrow"):
+        if getattr(scenario.learning, key):
+            raise reader.wrong(
+                f"learning.{key}", f"the baseline {method.value!r} is judged as it is; leave it out"
+            )
     links = scenario.links
     for key, given in ("rule", links.rule), ("partition", links.partition):
         if given:

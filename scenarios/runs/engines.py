@@ -63,7 +63,7 @@ def run(
 
         return run_baseline(plan, progress, workers=workers)
     if engine == "lab":
-        for key in ("antigens", "serve"):
+        for key in ("antigens", "serve", "borrow"):
             if getattr(plan.scenario.learning, key):
                 raise ConfigError(
                     f"{plan.where}: learning.{key}: not in the Lab; leave --engine out"

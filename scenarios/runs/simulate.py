@@ -19,6 +19,7 @@ from scenarios.data.load import load_data
 from scenarios.data.shards import Shards
 from scenarios.immunity.immune import Immune, immune
 from scenarios.immunity.presenting import names_of
+from scenarios.immunity.telling import Telling
 from scenarios.measures.judges import Judge, make_model
 from scenarios.measures.measure import Panel, draw_panel, frames, measure
 from scenarios.measures.samples import JudgedPeer, Measured, Sample, Snapshot
@@ -184,6 +185,7 @@ def set_up(
         trace,
         listen,
         presents=presenter,
+        tells=Telling(shards, judge) if scenario.learning.borrow else None,
     )
     limit = scenario.learning.evaluate_peers
     panel = draw_panel(scenario.mesh.peers, plan.groups, limit, seed)

@@ -61,6 +61,7 @@ class Learning:
     rehearse: Annotated[Share, Range(0.01, 0.9)] = 0.33
     train_us: Annotated[Duration, Range(0, DAY_US)] = 500_000
     serve: Annotated[float, Range(0.0, 0.99)] = 0.0
+    borrow: bool = False
     evaluate_us: Annotated[Duration, Range(0, FOREVER_US)] = 60_000_000
     evaluate_peers: Annotated[int, Range(0, 100_000)] = 200
     alarm_budget: Annotated[Share, Range(1e-6, 0.5)] = 0.005

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gossip.actions import Action, Send
 from gossip.antigens import Antigen
 from gossip.contacts import Contact
-from gossip.events import Event, Present, Timer
+from gossip.events import Contribute, Event, Present, Timer
 from scenarios.world.training import Job
 
 
@@ -50,6 +50,10 @@ class Machine(Protocol):
     def kept(self) -> tuple[Antigen, ...]:
         """The same with what has been revoked, for its next life."""
 
+    @property
+    def mesh(self) -> tuple[NDArray[np.float64], int] | None:
+        """What the mesh has on average, and how many peers that rests on; None for nothing."""
+
     def handle(self, event: Event, now_us: int) -> list[Action]:
         """Take one event and say what to do."""
 
@@ -59,6 +63,15 @@ class Presents(Protocol):
 
     def due(self, peer: int, machine: Machine, now_us: int) -> Iterable[Present | Send]:
         """What a peer that begins a cycle is handed to present, or what goes out in its name."""
+
+
+class Tells(Protocol):
+    """What peers add to the mesh's mean. Remembers nothing that a checkpoint would lack."""
+
+    def trained(
+        self, peer: int, machine: Machine, vector: NDArray[np.float32], now_us: int
+    ) -> Contribute:
+        """What a peer is handed that has trained; `vector` is what it detects with, `(dim,)`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from scenarios.conditions.churn import Change, Deed
 from scenarios.conditions.links import Crossing, Delivered, Fate, Links
 from scenarios.world.agenda import Agenda, Entry
 from scenarios.world.connections import Connections
-from scenarios.world.hosts import Host, Kept, Machine, Physics, Presents, Spawn, State
+from scenarios.world.hosts import Host, Kept, Machine, Physics, Presents, Spawn, State, Tells
 from scenarios.world.trace import Trace
 from scenarios.world.training import Batch, Job, Postponed
 
@@ -108,6 +108,7 @@ class World:
         trace: takes the fingerprint; None for a fresh one.
         listen: told of every report, with the time and the reporting node's index.
         presents: what peers have to say of attacks; None for nothing.
+        tells: what they add to the mesh's mean; None for nothing.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class World:
         trace: Trace | None = None,
         listen: Callable[[int, int, Report], None] | None = None,
         presents: Presents | None = None,
+        tells: Tells | None = None,
     ) -> None:
         self.now_us = 0
         self.hosts = [Host(index, Contact(name)) for index, name in enumerate(names)]
@@ -133,6 +135,7 @@ class World:
         self._physics = physics
         self._listen = listen
         self._presents = presents
+        self._tells = tells
         self._agenda = Agenda()
         self._sequence = 0
         self._connections: Connections | None = None
@@ -301,6 +304,10 @@ class World:
         self._deliver(host, trained)
         if self._physics.serve:
             self._serve(host)
+        if self._tells is not None and host.machine is not None:
+            whole = self.whole_vector(host.index)
+            told = self._tells.trained(host.index, host.machine, whole, self.now_us)
+            self._deliver(host, told)
 
     def _serve(self, host: Host) -> None:
         """Detect with a mean of models: a single merge moves it only a little."""

@@ -34,6 +34,7 @@ class FakePeer:
         self.view: tuple[Contact, ...] = ()
         self.remembered: tuple[Contact, ...] = ()
         self.antigens = self.kept = ()
+        self.mesh = None
         self.log: list[tuple[int, Event]] = []
         self._script = script
 
