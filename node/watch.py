@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from gossip.learning.samples import Role, SampleConfig, Samples, Trust
 from gossip.learning.scaling import Scaler
 from gossip.learning.scoring import scores, top_features
 from gossip.learning.shapes import DetectorShape
-from gossip.learning.tails import BORROWED, LENGTH, MeshTail, Numbers
+from gossip.learning.tails import BORROWED, LENGTH, MeshTail, Numbers, alarms_a_day
 from node.alerts.incidents import FEATURES_MAX, UNKNOWN, Anomaly, Feature
 from node.antigens.presenting import Evidence
 from node.vocabulary import (
@@ -68,6 +69,9 @@ COLD_FLOWS_MAX = 512
 """After a restart the 30 s context is empty, which looks like nothing the model knows: of the first
 eight ordinary flows it found seven anomalous (measured). So flows that start within 30 s of the
 first one's end are neither judged nor believed, but never more than these; our choice."""
+
+SPAN_S_MIN = 60.0
+"""Flows over less than a minute give no rate worth telling. Our choice."""
 
 Rows = NDArray[np.float32]
 
@@ -115,12 +119,19 @@ class Judged:
 
 @dataclass(slots=True)
 class Seen:
-    """Counts of flows since the process started."""
+    """Counts of flows since the process started, and the times that they began at."""
 
     flows: int = 0
     labelled: int = 0
     anomalous: int = 0
     quarantined: int = 0
+    first_ts_s: float = inf
+    last_ts_s: float = -inf
+
+    def alarms_a_day(self, rate: float) -> float | None:
+        """False alarms a day at a rate; None before flows of `SPAN_S_MIN`, by their own time."""
+        span_s = self.last_ts_s - self.first_ts_s
+        return None if span_s < SPAN_S_MIN else alarms_a_day(rate, self.flows, span_s)
 
 
 class Watch:
@@ -266,6 +277,8 @@ class Watch:
 
     def _learn_from(self, flow: Flow, row: Rows, *, odd: bool, cold: bool) -> None:
         self.seen.flows += 1
+        self.seen.first_ts_s = min(self.seen.first_ts_s, flow.ts)
+        self.seen.last_ts_s = max(self.seen.last_ts_s, flow.ts)
         self.seen.anomalous += odd
         if self._scaler is None:
             self._early.append(row)

@@ -102,6 +102,9 @@ class Condition:
         alarms, held = watch.realised_rate()
         low, high = clopper_pearson(alarms, held) if held else (None, None)
         calibrated = serving is not None and watch.state.value == "watching"
+        threshold = serving.calibration if serving is not None and calibrated else None
+        expected = (None, None) if threshold is None else threshold.rate
+        a_day = [None if rate is None else watch.seen.alarms_a_day(rate) for rate in expected]
         return DetectorStatus(
             state=watch.state.value,
             model="" if serving is None else f"{serving.cycle}-{serving.digest}",
@@ -111,7 +114,13 @@ class Condition:
             calibration_flows=watch.calibration_rows,
             calibration_flows_needed=watch.calibration_rows_needed,
             budget=self.settings.detector.budget,
-            threshold=serving.calibration.threshold if serving and calibrated else None,
+            threshold=None if threshold is None else threshold.threshold,
+            threshold_flows=0 if threshold is None else threshold.rows,
+            threshold_flows_lent=0 if threshold is None else int(threshold.borrowed),
+            expected_share_low=expected[0],
+            expected_share_high=expected[1],
+            expected_a_day_low=a_day[0],
+            expected_a_day_high=a_day[1],
             false_alarm_share=alarms / held if held and calibrated else None,
             false_alarm_share_low=low if calibrated else None,
             false_alarm_share_high=high if calibrated else None,

@@ -73,6 +73,12 @@ class DetectorStatus:
         calibration_flows: held now; calibration_flows_needed before alerts are raised.
         budget: share of benign flows that may be false alarms.
         threshold: score above which a flow is anomalous; None while learning.
+        threshold_flows: own flows that it rests on; threshold_flows_lent, for how many more the
+            mesh's word counts.
+        expected_share_low: end of the 95 % interval of the false-alarm rate that the calibration
+            promises, and expected_share_high the other; None while learning.
+        expected_a_day_low: the same in false alarms a day, at the rate at which flows came since
+            the start by their own time, and expected_a_day_high; None for the first minute.
         false_alarm_share: measured on held-out flows; None where there are none.
         false_alarm_share_low: end of its 95 % interval, and false_alarm_share_high the other.
     """
@@ -86,6 +92,12 @@ class DetectorStatus:
     calibration_flows_needed: int = 0
     budget: float = 0.0
     threshold: float | None = None
+    threshold_flows: int = 0
+    threshold_flows_lent: int = 0
+    expected_share_low: float | None = None
+    expected_share_high: float | None = None
+    expected_a_day_low: float | None = None
+    expected_a_day_high: float | None = None
     false_alarm_share: float | None = None
     false_alarm_share_low: float | None = None
     false_alarm_share_high: float | None = None

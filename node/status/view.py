@@ -162,19 +162,35 @@ def _detector(detector: DetectorStatus) -> Iterator[Text]:
     if detector.false_alarm_share_low is not None:
         low, high = detector.false_alarm_share_low, detector.false_alarm_share_high
         interval = f" (95 %: {share_text(low)} to {share_text(high)})"
+    measured = share_text(detector.false_alarm_share) + interval
     threshold = "—" if detector.threshold is None else f"{detector.threshold:.4g}"
+    rests_on = ""
+    if detector.threshold_flows:
+        lent = detector.threshold_flows_lent
+        rests_on = f", by {detector.threshold_flows:,} own flows"
+        rests_on += f" and {lent:,} of the mesh" if lent else ""
     return _facts(
         "Detector",
         [
             ("state", _state(detector.state)),
             ("calibration", calibration),
-            ("threshold", f"{threshold} for a budget of {share_text(detector.budget)}"),
-            ("false alarms", share_text(detector.false_alarm_share) + interval),
+            ("threshold", f"{threshold} for a budget of {share_text(detector.budget)}{rests_on}"),
+            ("false alarms", [measured, *_expected(detector)]),
             ("flows", f"{detector.flows_seen:,} seen, {detector.flows_anomalous:,} anomalous"),
             ("model", detector.model or "—"),
             ("loss", "—" if detector.loss is None else f"{detector.loss:.4g}"),
         ],
     )
+
+
+def _expected(detector: DetectorStatus) -> Iterator[str]:
+    if detector.expected_share_low is None:
+        return
+    low, high = detector.expected_share_low, detector.expected_share_high
+    a_day = ""
+    if detector.expected_a_day_low is not None and detector.expected_a_day_high is not None:
+        a_day = f": {detector.expected_a_day_low:,.0f} to {detector.expected_a_day_high:,.0f} a day"
+    yield f"expected {share_text(low)} to {share_text(high)}{a_day}"
 
 
 def _antigens(found: AntigensStatus, now_s: float) -> Iterator[Text]:

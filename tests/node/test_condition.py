@@ -15,6 +15,7 @@ from rich.console import Console
 
 from gossip.actions import Report, Topic
 from gossip.contacts import Contact, PeerId
+from gossip.learning.tails import MeshTail
 from node import logs
 from node.alerts.alerter import Alerter
 from node.config.settings import SensorSettings, Settings
@@ -135,6 +136,32 @@ def test_while_watching_it_measures_its_own_false_alarms(parts):
     assert found.false_alarm_share_low <= found.false_alarm_share <= found.false_alarm_share_high
     assert found.flows_seen == 700
     assert found.model.startswith("3-")
+
+
+def test_it_says_what_its_threshold_rests_on_and_what_to_expect_of_it(tmp_path):
+    parts = Parts(tmp_path, budget="2%")
+    parts.learn()
+    found = parts.document().detector
+    assert found.state == "learning"
+    assert (found.threshold_flows, found.expected_share_high) == (0, None)
+    mesh = MeshTail.of(parts.watch.told, peers=3)
+    parts.watch.serve(parts.watch.serving.vector, 4, mesh)
+    found = parts.document().detector
+    assert found.state == "watching"
+    assert 50 <= found.threshold_flows == found.calibration_flows < 500
+    assert found.threshold_flows_lent == 200
+    low, high = found.expected_share_low, found.expected_share_high
+    assert 0 < low < 0.02 < high < 0.1
+    flows = parsed(benign(700))
+    a_day = 700 * 86_400 / (max(f.ts for f in flows) - min(f.ts for f in flows))
+    assert found.expected_a_day_low == pytest.approx(low * a_day)
+    assert found.expected_a_day_high == pytest.approx(high * a_day)
+    parts.watch.seen.last_ts_s = parts.watch.seen.first_ts_s + 59
+    assert parts.document().detector.expected_a_day_high is None, "too little to tell a rate by"
+    said = render(parts.document()).plain
+    assert f"by {found.threshold_flows} own flows and 200 of the mesh" in said
+    assert f"expected {low:.2%}".replace("%", " %") in said
+    parts.alerter.close()
 
 
 def test_the_sensor_shows_what_it_read(parts):
