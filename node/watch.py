@@ -23,6 +23,7 @@ from gossip.features import CONTEXT_S, SCHEMA, FeatureExtractor
 from gossip.flows import FAMILIES, Flow
 from gossip.learning.calibration import Calibration, State, calibrate, rows_needed
 from gossip.learning.codes import codes
+from gossip.learning.guard import Guard
 from gossip.learning.learner import BENIGN, NO_LABEL, Batches
 from gossip.learning.samples import Role, SampleConfig, Samples, Trust
 from gossip.learning.scaling import Scaler
@@ -148,6 +149,8 @@ class Watch:
         rehearsed: families that are learnt from others' antigens now.
         told: what the mesh may know of this gateway's scores, see `tails.contribution`; None where
             there are too few rows.
+        guard: says whether the budget is kept on flows believed benign. It is only listened to: no
+            older model is gone back to, for one that finds a new attack alarms more, too.
     """
 
     def __init__(
@@ -159,6 +162,7 @@ class Watch:
         self.rehearsed: tuple[str, ...] = ()
         self.told: Numbers | None = None
         self._mesh: MeshTail | None = None
+        self.guard = Guard[Serving](budget)
         self._seed, self._peer = seed, peer
         self._shape = shape
         self._budget = budget
@@ -236,15 +240,18 @@ class Watch:
             return []
         rows = np.stack([self._extractor.add(flow) for flow in flows])
         cold = np.array([self._is_cold(flow) for flow in flows])
+        watching = self.state is State.WATCHING
         judged = self.judge(rows)
         anomalous = np.zeros(len(rows), np.bool_)
         if judged is not None:
             anomalous = judged.anomalous & ~cold
             judged = replace(judged, anomalous=anomalous)
-        for flow, row, odd, unfit in zip(
-            flows, rows, anomalous.tolist(), cold.tolist(), strict=True
+        score = np.zeros(len(rows)) if judged is None else judged.score
+        for flow, row, odd, unfit, high in zip(
+            flows, rows, anomalous.tolist(), cold.tolist(), score.tolist(), strict=True
         ):
-            self._learn_from(flow, row, odd=odd, cold=unfit)
+            if self._learn_from(flow, row, odd=odd, cold=unfit) and watching:
+                self._count(high, odd=odd)
         return [] if judged is None else self._anomalies(flows, rows, judged)
 
     def judge(self, rows: Rows) -> Judged | None:
@@ -275,7 +282,13 @@ class Watch:
         self._cold_left = 0 if flow.ts >= self._warm_ts_s else self._cold_left - 1
         return self._cold_left > 0
 
-    def _learn_from(self, flow: Flow, row: Rows, *, odd: bool, cold: bool) -> None:
+    def _count(self, score: float, *, odd: bool) -> None:
+        breach = self.guard.saw(score, odd)
+        if breach is not None:  # the next training calibrates anew, and is judged from zero
+            self.guard.settle(breach.flows, breach.alarms, None)
+
+    def _learn_from(self, flow: Flow, row: Rows, *, odd: bool, cold: bool) -> bool:
+        """Whether nothing speaks against the flow but, perhaps, its score."""
         self.seen.flows += 1
         self.seen.first_ts_s = min(self.seen.first_ts_s, flow.ts)
         self.seen.last_ts_s = max(self.seen.last_ts_s, flow.ts)
@@ -293,6 +306,7 @@ class Watch:
             trust = Trust.UNKNOWN
             self.seen.quarantined += label == NO_LABEL
         self.samples.add(flow.uid, row, label, trust)
+        return trust is not Trust.UNKNOWN and label in (NO_LABEL, BENIGN)
 
     def _label(self, family: str) -> int:
         """The number under which rows of a family are kept; a new one where there is room."""
@@ -366,7 +380,12 @@ class Watch:
         unknown = scores(self._shape, vector, self._scaler(held), codes(self.names))
         made = calibrate(known, unknown, self._budget, self._mesh)
         self.told = made.contribution(known, unknown, self._mesh)
-        self.serving = Serving(vector.copy(), made, cycle, self.names)
+        self._take_up(Serving(vector.copy(), made, cycle, self.names))
+
+    def _take_up(self, serving: Serving) -> None:
+        self.serving = serving
+        if serving.calibration.state is State.WATCHING:
+            self.guard.offer(serving, serving.calibration.rate)
 
     def _hear(self, mesh: MeshTail | None) -> None:
         """Remember what the mesh says, unless it could lend all that is needed and now no longer.
@@ -421,7 +440,7 @@ class Watch:
         if vector is not None and vector.shape == (self._shape.layout.dim,):
             calibration = Calibration.from_arrays(group_of(arrays, "calibration"))
             names = from_array(arrays["serving.names"])
-            self.serving = Serving(vector, calibration, int(arrays["serving.cycle"][0]), names)
+            self._take_up(Serving(vector, calibration, int(arrays["serving.cycle"][0]), names))
             self.rehearsed = names[len(self.samples.config.names) :]
         self.told = _of_the_mesh(arrays, "told")
         if (mesh := _of_the_mesh(arrays, "mesh")) is not None:

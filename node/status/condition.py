@@ -121,6 +121,8 @@ class Condition:
             expected_share_high=expected[1],
             expected_a_day_low=a_day[0],
             expected_a_day_high=a_day[1],
+            standing=watch.guard.standing.value,
+            breach=watch.guard.reason or "",
             false_alarm_share=alarms / held if held and calibrated else None,
             false_alarm_share_low=low if calibrated else None,
             false_alarm_share_high=high if calibrated else None,

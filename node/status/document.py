@@ -79,6 +79,9 @@ class DetectorStatus:
             promises, and expected_share_high the other; None while learning.
         expected_a_day_low: the same in false alarms a day, at the rate at which flows came since
             the start by their own time, and expected_a_day_high; None for the first minute.
+        standing: "proven" where flows believed benign alarmed no more often than the calibration
+            promises, in as many as it takes to tell; "unproven" until then, and after a breach.
+        breach: what spoke against it last, until it is proven again; else empty.
         false_alarm_share: measured on held-out flows; None where there are none.
         false_alarm_share_low: end of its 95 % interval, and false_alarm_share_high the other.
     """
@@ -98,6 +101,8 @@ class DetectorStatus:
     expected_share_high: float | None = None
     expected_a_day_low: float | None = None
     expected_a_day_high: float | None = None
+    standing: str = "unproven"
+    breach: str = ""
     false_alarm_share: float | None = None
     false_alarm_share_low: float | None = None
     false_alarm_share_high: float | None = None

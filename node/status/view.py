@@ -176,11 +176,18 @@ def _detector(detector: DetectorStatus) -> Iterator[Text]:
             ("calibration", calibration),
             ("threshold", f"{threshold} for a budget of {share_text(detector.budget)}{rests_on}"),
             ("false alarms", [measured, *_expected(detector)]),
+            ("budget", _standing(detector)),
             ("flows", f"{detector.flows_seen:,} seen, {detector.flows_anomalous:,} anomalous"),
             ("model", detector.model or "—"),
             ("loss", "—" if detector.loss is None else f"{detector.loss:.4g}"),
         ],
     )
+
+
+def _standing(detector: DetectorStatus) -> Text:
+    if detector.breach:
+        return _said(f"in doubt: {detector.breach}", "yellow")
+    return _said("kept" if detector.standing == "proven" else "not yet proven to be kept")
 
 
 def _expected(detector: DetectorStatus) -> Iterator[str]:

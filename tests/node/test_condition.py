@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from collections import Counter
+from dataclasses import replace
 from math import inf
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from gossip.actions import Report, Topic
 from gossip.contacts import Contact, PeerId
+from gossip.learning.samples import Role
 from gossip.learning.tails import MeshTail
 from node import logs
 from node.alerts.alerter import Alerter
@@ -162,6 +164,25 @@ def test_it_says_what_its_threshold_rests_on_and_what_to_expect_of_it(tmp_path):
     assert f"by {found.threshold_flows} own flows and 200 of the mesh" in said
     assert f"expected {low:.2%}".replace("%", " %") in said
     parts.alerter.close()
+
+
+def test_a_budget_that_is_not_kept_is_said_with_its_reason_until_it_is_again(parts):
+    parts.learn()
+    found = parts.document().detector
+    assert (found.standing, found.breach) == ("unproven", "")
+    watch, honest = parts.watch, parts.watch.serving
+    usual = watch.judge(watch.samples.rows(Role.CALIBRATE)).score
+    eager = replace(honest.calibration, threshold=float(np.quantile(usual, 0.6)))
+    watch.serving = replace(honest, calibration=eager)
+    watch.observe(parsed(benign(300, first=700)))
+    found = parts.document().detector
+    assert found.standing == "unproven"
+    assert "flows believed benign" in found.breach
+    assert f"in doubt: {found.breach}" in render(parts.document()).plain
+    watch.serving = honest
+    watch.observe(parsed(benign(500, first=1000)))
+    found = parts.document().detector
+    assert (found.standing, found.breach) == ("proven", "")
 
 
 def test_the_sensor_shows_what_it_read(parts):
