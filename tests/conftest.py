@@ -1,6 +1,7 @@
 """What every test shares: one thread per maths library, reproducible hypothesis, outside data."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from hypothesis import HealthCheck, settings
 # the sum of a float32 product may depend on how many threads shared it.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
+
+# Whoever starts the tests in the background has them ignore Ctrl-C, and a run that ignores it, as
+# it should, cannot be interrupted by a test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
