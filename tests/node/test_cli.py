@@ -101,7 +101,10 @@ def test_flags_override_the_sensors_of_a_file(tmp_path):
     [
         ("suricta:/x", "'suricta' is not a kind, did you mean 'suricata'?; use one of suricata, z"),
         ("Zeek:/x", "'Zeek' is not a kind, did you mean 'zeek'?"),
-        ("bro:x.log", "'bro' is not a kind; use one of suricata, zeek, ipfix, auto. If this is a log"),
+        (
+            "bro:x.log",
+            "'bro' is not a kind; use one of suricata, zeek, ipfix, auto. If this is a log",
+        ),
         ("suricata:", "names no log; write suricata:PATH"),
     ],
 )
