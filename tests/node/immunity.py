@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from gossip.learning.rehearsal import Rehearsal
 
 from gossip.antigens import Antigen, signed
 from gossip.features import SCHEMA
 from gossip.learning.mixture import Mixture
+from gossip.learning.rehearsal import Rehearsal
 from node.antigens.immune import Immune
 from node.antigens.presenting import Presenter
 from node.config.settings import Settings
