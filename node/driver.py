@@ -135,9 +135,7 @@ class Driver:
         self._offer(PeerLost(peer, reason))
 
     def _offer(self, event: Event) -> None:
-        try:
-            self._inbox_in.send_nowait(event)
-        except trio.WouldBlock:
+        if not self._tell(event):
             self.shed["inbox full"] += 1
 
     def _handle(self, event: Event, nursery: trio.Nursery) -> None:
