@@ -117,6 +117,27 @@ class Cost:
         return clopper_pearson(self.hits, self.rows, CONFIDENCE)[0] > budget
 
 
+class Likeness:
+    """What looks like an antigen: what is as likely under it as `RECALL` of its own draws.
+
+    Args:
+        antigen: unscaled.
+        scaler: of whoever looks.
+        rng: of the draws.
+    """
+
+    def __init__(self, antigen: Mixture, scaler: Scaler, rng: np.random.Generator) -> None:
+        self._scaler = scaler
+        self._antigen = _through(antigen, scaler)
+        own = self._antigen.log_density(scaler(antigen.draw(DRAWS, rng)), SPREAD)
+        self._least = np.quantile(own, 1.0 - RECALL)
+
+    def share(self, rows: Floats) -> float:
+        """Of these rows, unscaled float32 `(n, features)`, how many look like it."""
+        found = self._antigen.log_density(self._scaler(rows), SPREAD)
+        return float((found >= self._least).mean())
+
+
 class Benign:
     """A peer's own benign rows, as antigens are measured by them.
 
@@ -159,11 +180,8 @@ class Benign:
         return any(self._alike(a, b, rng) >= AGREEING for a, b in ((one, other), (other, one)))
 
     def _alike(self, drawn: Mixture, by: Mixture, rng: np.random.Generator) -> float:
-        scaled = _through(by, self._scaler)
-        own, others = (
-            scaled.log_density(self._scaler(each.draw(DRAWS, rng)), SPREAD) for each in (by, drawn)
-        )
-        return float((others >= np.quantile(own, 1.0 - RECALL)).mean())
+        looks = Likeness(by, self._scaler, rng)
+        return looks.share(drawn.draw(DRAWS, rng))
 
 
 def counted(antigen: Mixture) -> Mixture:

@@ -15,28 +15,19 @@ from gossip.antigens import LIFE_S_MAX, Antigen, Seal, is_family, is_live, signe
 from gossip.contacts import PeerId
 from gossip.draws import Purpose, generator
 from gossip.errors import RemoteError
+from gossip.immunity import ORIGINS_MAX
 from gossip.learning.mixture import Mixture
 from gossip.learning.scaling import Scaler
+from gossip.learning.tolerance import AGREEING, Likeness
 from node.config.settings import AntigenSettings
 
-ORIGINS_ENOUGH = 4
-"""Other origins that describe a family when one more would tell nobody anything. Our choice: two
-independent ones vouch for each other, and two may expire or leave."""
+ORIGINS_ENOUGH = ORIGINS_MAX
+"""Other origins that describe a family when one more would tell nobody anything: as many as a peer
+holds."""
 
 GROWTH = 2
 """A new antigen is made of so many times the rows of the last one. Our choice: means settle with
 the root of the rows, and one more frame must be worth its bytes."""
-
-AGREEING = 0.5
-"""Share of own rows that another's description must cover, to count as describing the same. What
-four keys say falsely must not keep an honest witness silent. The same as for vouching
-(`gossip.learning.tolerance`)."""
-
-RECALL = 0.95
-SPREAD = 1.0
-DRAWS = 128
-"""A row is covered if it is as likely under the description as 95 % of its draws, with no spread
-below a scaled unit; all three as in `gossip.learning.tolerance`."""
 
 Rows = NDArray[np.float32]
 
@@ -182,7 +173,10 @@ class Presenter:
         return not any(created_s <= now_s < until_s for _, created_s, until_s in said)
 
     def _same(self, evidence: Evidence, other: Antigen, scaler: Scaler) -> bool:
-        """Whether another origin describes what we have seen. Looked at once for each antigen."""
+        """Whether another origin describes what we have seen. Looked at once for each antigen.
+
+        What four keys say falsely must not keep an honest witness silent.
+        """
         if other.family != evidence.family:
             return False
         if other.id not in self._agrees:
@@ -191,11 +185,7 @@ class Presenter:
             except RemoteError:
                 return False
             rng = generator(self._seed, other.id.hex(), 0, Purpose.ROWS)
-            scaled = Mixture(told.shares, scaler(told.means), told.spreads / scaler.spread)
-            likely = scaled.log_density(scaler(told.draw(DRAWS, rng)), SPREAD)
-            covered = scaled.log_density(scaler(evidence.rows), SPREAD)
-            share = (covered >= np.quantile(likely, 1.0 - RECALL)).mean()
-            self._agrees[other.id] = bool(share >= AGREEING)
+            self._agrees[other.id] = Likeness(told, scaler, rng).share(evidence.rows) >= AGREEING
         return self._agrees[other.id]
 
     def _next(self, family: str, now_s: float) -> int:
