@@ -12,6 +12,7 @@ from gossip.contacts import Contact, PeerId
 from gossip.draws import Purpose, choose, generator
 from gossip.events import Present
 from gossip.fingerprint import Fingerprint
+from gossip.immunity import ORIGINS_MAX
 from gossip.learning.mixture import Mixture
 from gossip.messages import Give, Have
 from scenarios.data.shards import Floats
@@ -20,10 +21,6 @@ from scenarios.immunity.seals import HashSeal
 from scenarios.plan.antigens import Hostility
 from scenarios.spec.mesh import Harm
 from scenarios.world.hosts import Machine
-
-ORIGINS_ENOUGH = 4
-"""A family that so many others describe is not described again: as many as a peer holds of one
-family (`gossip.immunity.ORIGINS_MAX`)."""
 
 JUNK_FAMILIES = 16
 """Names under which one peer floods the others: twice as many as a peer holds of one origin."""
@@ -78,7 +75,7 @@ class Presenter:
                 others[antigen.family] = others.get(antigen.family, 0) + 1
         for family, count in counts.items():
             enough = max(EVIDENCE_MIN, 2 * said.get(family, 0))
-            if count >= enough and others.get(family, 0) < ORIGINS_ENOUGH:
+            if count >= enough and others.get(family, 0) < ORIGINS_MAX:
                 rows = self.evidence.rows(peer, family, now_us)
                 yield Present(self._antigen(peer, family, rows, now_us))
 
