@@ -9,9 +9,10 @@ from gossip.antigens import SIGNATURE_BYTES, Antigen
 from gossip.arrays import group_of
 from gossip.contacts import Contact, PeerId
 from gossip.errors import ConfigError, StateError
+from gossip.learning.presenting import ORIGINS_ENOUGH
 from gossip.learning.scaling import Scaler
 from node.antigens import approvals, kept, leaving
-from node.antigens.presenting import ORIGINS_ENOUGH, Evidence, Presenter, described
+from node.antigens.presenting import Evidence, Presenter, described
 from node.config.settings import Settings
 from node.detection import fingerprint_of, new_learner, new_watch
 from node.p2p.identity import Identity, load_identity, samples_seed

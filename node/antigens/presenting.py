@@ -1,7 +1,6 @@
 """What this gateway tells of the attacks that it has evidence of, and when.
 
-Nothing unless the operator shares (`AntigenSettings.share`). Rows of a family become an antigen
-when there are enough of them, and a new one when there are twice as many or half its life is over.
+Nothing unless the operator shares (`AntigenSettings.share`); then by `gossip.learning.presenting`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,20 +13,10 @@ from numpy.typing import NDArray
 from gossip.antigens import LIFE_S_MAX, Antigen, Seal, is_family, is_live, signed
 from gossip.contacts import PeerId
 from gossip.draws import Purpose, generator
-from gossip.errors import RemoteError
-from gossip.immunity import ORIGINS_MAX
 from gossip.learning.mixture import Mixture
+from gossip.learning.presenting import Said, Witness, is_due
 from gossip.learning.scaling import Scaler
-from gossip.learning.tolerance import AGREEING, Likeness
 from node.config.settings import AntigenSettings
-
-ORIGINS_ENOUGH = ORIGINS_MAX
-"""Other origins that describe a family when one more would tell nobody anything: as many as a peer
-holds."""
-
-GROWTH = 2
-"""A new antigen is made of so many times the rows of the last one. Our choice: means settle with
-the root of the rows, and one more frame must be worth its bytes."""
 
 Rows = NDArray[np.float32]
 
@@ -75,12 +64,12 @@ class Presenter:
     ) -> None:
         self.serials: dict[str, int] = {}
         self._last: dict[str, Due] = {}
-        self._agrees: dict[bytes, bool] = {}
         self._settings = settings
         self._origin = origin
         self._schema = schema
         self._seal = seal
         self._seed = seed
+        self._witness = Witness(seed, origin)
 
     def due(
         self,
@@ -99,14 +88,11 @@ class Presenter:
         """
         if not self._settings.share or scaler is None:
             return ()
-        own, others = self._split(held, now_s)
-        self._agrees = {k: v for k, v in self._agrees.items() if k in {a.id for a in others}}
+        self._number(held)
         found = tuple(
             Due(each, self._next(each.family, now_s), int(now_s))
             for each in evidence
-            if is_family(each.family)
-            and self._is_due(each, own.get(each.family), now_s)
-            and sum(self._same(each, other, scaler) for other in others) < ORIGINS_ENOUGH
+            if is_family(each.family) and self._is_due(each, held, now_s, scaler)
         )
         self._last |= {due.evidence.family: due for due in found}
         return found
@@ -128,7 +114,7 @@ class Presenter:
         """What takes back all that is held of this node's own; none while it shares."""
         if self._settings.share:
             return ()
-        own, _ = self._split(held, now_s)
+        self._number(held)
         return tuple(
             signed(
                 Antigen(
@@ -143,51 +129,45 @@ class Presenter:
                 self._schema,
                 self._seal,
             )
-            for family in sorted(own)
+            for family in sorted(self._standing(held, now_s))
         )
 
-    def _split(
-        self, held: Sequence[Antigen], now_s: float
-    ) -> tuple[dict[str, Antigen], list[Antigen]]:
-        """Own living antigens by family, and those of others."""
-        told = [each for each in held if is_live(each, now_s) and not each.revokes]
+    def _number(self, held: Sequence[Antigen]) -> None:
+        """Numbers go on from those of what is held."""
         for each in held:
             if each.origin == self._origin:
                 last = self.serials.get(each.family, 0)
                 self.serials[each.family] = max(last, each.serial)
-        own = {each.family: each for each in told if each.origin == self._origin}
-        return own, [each for each in told if each.origin != self._origin]
 
-    def _is_due(self, each: Evidence, held: Antigen | None, now_s: float) -> bool:
-        """Whether there is something to say that was not said lately."""
-        if len(each.rows) < self._settings.evidence_min:
-            return False
-        said: list[tuple[int, int, float]] = []  # rows, when, until when it is young
-        if held is not None:
-            said.append((held.evidence, held.created_s, (held.created_s + held.expires_s) / 2))
-        if (last := self._last.get(each.family)) is not None:  # the peer may have no room for it
-            young_s = last.created_s + self._settings.life_us / 2e6
-            said.append((len(last.evidence.rows), last.created_s, young_s))
-        if said and len(each.rows) >= GROWTH * max(count for count, _, _ in said):
-            return True
-        return not any(created_s <= now_s < until_s for _, created_s, until_s in said)
+    def _standing(self, held: Sequence[Antigen], now_s: float) -> list[str]:
+        """Families that others take our word on now."""
+        return [
+            each.family
+            for each in held
+            if each.origin == self._origin and is_live(each, now_s) and not each.revokes
+        ]
 
-    def _same(self, evidence: Evidence, other: Antigen, scaler: Scaler) -> bool:
-        """Whether another origin describes what we have seen. Looked at once for each antigen.
-
-        What four keys say falsely must not keep an honest witness silent.
-        """
-        if other.family != evidence.family:
-            return False
-        if other.id not in self._agrees:
-            try:
-                told = Mixture.unpack(other.description, evidence.rows.shape[1])
-            except RemoteError:
-                return False
-            rng = generator(self._seed, other.id.hex(), 0, Purpose.ROWS)
-            self._agrees[other.id] = Likeness(told, scaler, rng).share(evidence.rows) >= AGREEING
-        return self._agrees[other.id]
+    def _is_due(
+        self, each: Evidence, held: Sequence[Antigen], now_s: float, scaler: Scaler
+    ) -> bool:
+        last = self._last.get(each.family)  # the peer may have no room for it
+        life_s = self._settings.life_us / 1e6
+        said = () if last is None else (_said(last, life_s),)
+        return is_due(
+            each.family,
+            len(each.rows),
+            held,
+            self._origin,
+            now_s,
+            lambda other: self._witness.same(other, each.rows, scaler),
+            said,
+            self._settings.evidence_min,
+        )
 
     def _next(self, family: str, now_s: float) -> int:
         self.serials[family] = max(self.serials.get(family, 0) + 1, int(now_s))
         return self.serials[family]
+
+
+def _said(due: Due, life_s: float) -> Said:
+    return Said(len(due.evidence.rows), due.created_s, due.created_s + life_s)

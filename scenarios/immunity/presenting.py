@@ -1,7 +1,7 @@
 """Who tells others of attacks in a World: honest peers of what they have seen, hostile ones not."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from gossip.contacts import Contact, PeerId
 from gossip.draws import Purpose, choose, generator
 from gossip.events import Present
 from gossip.fingerprint import Fingerprint
-from gossip.immunity import ORIGINS_MAX
 from gossip.learning.mixture import Mixture
+from gossip.learning.presenting import Witness, is_due
 from gossip.messages import Give, Have
 from scenarios.data.shards import Floats
 from scenarios.immunity.evidence import Evidence
@@ -32,7 +32,8 @@ US_PER_S = 1_000_000
 class Presenter:
     """Tells at the beginning of a peer's cycle what its driver has to hand it, or to send.
 
-    It remembers nothing: what a peer has presented is what it holds of its own.
+    When an honest peer presents is told in `gossip.learning.presenting`. Nothing is remembered that
+    a checkpoint would lack: what a peer has presented is what it holds of its own.
 
     Args:
         evidence: what each peer has seen.
@@ -47,6 +48,7 @@ class Presenter:
     fingerprint: Fingerprint
     seed: bytes
     hostile: Mapping[int, Hostility]
+    _witnesses: dict[int, Witness] = field(default_factory=dict, init=False)
 
     def seal(self, peer: int) -> HashSeal:
         """What a peer signs with."""
@@ -66,18 +68,23 @@ class Presenter:
         counts = self.evidence.counts(peer, now_us)
         if not any(count >= EVIDENCE_MIN for count in counts.values()):
             return
-        said: dict[str, int] = {}
-        others: dict[str, int] = {}
-        for antigen in machine.antigens:
-            if antigen.origin == machine.me.peer:
-                said[antigen.family] = antigen.evidence
-            else:
-                others[antigen.family] = others.get(antigen.family, 0) + 1
+        held = machine.antigens
         for family, count in counts.items():
-            enough = max(EVIDENCE_MIN, 2 * said.get(family, 0))
-            if count >= enough and others.get(family, 0) < ORIGINS_MAX:
+            if self._is_due(peer, family, count, held, now_us):
                 rows = self.evidence.rows(peer, family, now_us)
                 yield Present(self._antigen(peer, family, rows, now_us))
+
+    def _is_due(
+        self, peer: int, family: str, count: int, held: Sequence[Antigen], now_us: int
+    ) -> bool:
+        me, now_s = self.names[peer], now_us / US_PER_S
+        witness = self._witnesses.setdefault(peer, Witness(self.seed, me))
+
+        def same(other: Antigen) -> bool:
+            rows = self.evidence.rows(peer, family, now_us)
+            return witness.same(other, rows, self.evidence.own(peer).scaler)
+
+        return is_due(family, count, held, me, now_s, same)
 
     def _deceitful(
         self, peer: int, machine: Machine, hostility: Hostility, now_us: int

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from gossip.codec import decode, encode
 from gossip.features import SCHEMA
 from gossip.learning.mixture import Mixture
+from gossip.learning.presenting import ORIGINS_ENOUGH
 from gossip.learning.tails import LENGTH
 from gossip.messages import Give, Message, Shuffle
 from node.antigens import kept, leaving, leaving_view
 from node.antigens.folder import Folder
-from node.antigens.presenting import ORIGINS_ENOUGH
 from node.cli import cli
 from node.detection import fingerprint_of, new_learner
 from node.state.store import look

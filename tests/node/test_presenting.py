@@ -7,8 +7,9 @@ import pytest
 
 from gossip.antigens import Antigen, check, is_live, signed, verified
 from gossip.learning.mixture import ROWS_MIN, Mixture
+from gossip.learning.presenting import ORIGINS_ENOUGH
 from gossip.learning.scaling import Scaler
-from node.antigens.presenting import ORIGINS_ENOUGH, Evidence, Presenter, described
+from node.antigens.presenting import Evidence, Presenter, described
 from node.config.settings import AntigenSettings
 from node.p2p.identity import Identity, new_identity
 from node.p2p.seal import Ed25519Seal

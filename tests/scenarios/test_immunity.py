@@ -13,6 +13,7 @@ from gossip.events import Present
 from gossip.fingerprint import Fingerprint
 from gossip.learning.learner import Batches
 from gossip.learning.mixture import Mixture
+from gossip.learning.scaling import Scaler
 from node.config.tables import from_table
 from node.sensors.reading import read as read_flows
 from scenarios.data.appearing import visible
@@ -162,14 +163,7 @@ def some_shards(labels, late=None) -> Shards:
     return Shards("s", 2, families, tuple(shards), visible=seen, unscaled=plain)
 
 
-class Halved:
-    """A scaler in all that matters here."""
-
-    def __call__(self, rows):
-        return (rows / 2).astype(np.float32)
-
-
-HALF = Halved()
+HALF = Scaler(np.zeros(2, np.float32), np.full(2, 2.0, np.float32), bound=np.inf)
 
 
 def test_evidence_is_what_a_peer_may_see_now():
@@ -243,6 +237,12 @@ def test_what_four_others_describe_is_not_described_again():
     others = [replace(one, origin=name) for name in NAMES[1:5]]
     assert presented(made.due(0, Machine(NAMES[0], others[:3]), 0)) == [one]
     assert presented(made.due(0, Machine(NAMES[0], others), 0)) == []
+
+
+def test_liars_do_not_keep_a_simulated_witness_silent_either():
+    made = presenter()
+    lies = [antigen_of("scan", 500.0, origin) for origin in NAMES[1:5]]
+    assert len(presented(made.due(0, Machine(NAMES[0], lies), 0))) == 1
 
 
 def test_a_seal_makes_and_takes_only_what_its_origin_signed():
