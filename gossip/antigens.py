@@ -20,6 +20,13 @@ EVIDENCE_MIN = 10
 """Rows without which nothing leaves: the least with which the prototype that decided for antigens
 was measured. With fewer, a component would be close to a single flow."""
 
+NORM = "~norm"
+"""Reserved in place of a family: what an origin says of its benign rows (`gossip.learning.norms`).
+It names no attack (`is_family`), so no family can have this name, and nobody rehearses it."""
+
+NORM_BYTES_MAX = 1_024
+"""Of a norm's description: room for 255 columns. Our choice; a gateway's has 26."""
+
 DESCRIPTION_BYTES_MAX = 3_800
 ANTIGEN_BYTES_MAX = 4_096
 """An antigen as it travels. The rest is the header, names and signature."""
@@ -49,12 +56,13 @@ class Antigen:
 
     Args:
         origin: the peer that has the evidence, and signed.
-        family: the attack's name, see `is_family`.
+        family: the attack's name, see `is_family`; or `NORM`.
         serial: of the origin's antigens of one family only the one with the highest counts.
         evidence: rows that it was made of, at least `EVIDENCE_MIN`; 0 revokes all earlier ones.
         created_s: seconds since 1970.
         expires_s: seconds since 1970; not used from then on, and forgotten.
-        description: a packed mixture, see `gossip.learning.mixture`; empty where it revokes.
+        description: a packed mixture, see `gossip.learning.mixture`, or norm; empty where it
+            revokes.
         signature: by the origin's key, of `body`; empty until signed.
     """
 
@@ -71,6 +79,11 @@ class Antigen:
     def revokes(self) -> bool:
         """Whether the origin takes back what it said of the family."""
         return self.evidence == 0
+
+    @property
+    def is_norm(self) -> bool:
+        """Whether it speaks of its origin's benign rows and of no attack."""
+        return self.family == NORM
 
     @property
     def ends_s(self) -> int:
@@ -172,7 +185,7 @@ def check(antigen: Antigen) -> None:
     origin = antigen.origin
     if not 0 < len(origin) <= PEER_ID_CHARS_MAX or not (origin.isascii() and origin.isprintable()):
         raise RemoteError("antigen: the origin is no peer id")
-    if not is_family(antigen.family):
+    if not antigen.is_norm and not is_family(antigen.family):
         raise RemoteError(f"antigen: {antigen.family[:FAMILY_CHARS_MAX]!a} names no attack")
     for name in ("serial", "evidence", "created_s", "expires_s"):
         if not 0 <= getattr(antigen, name) <= _COUNT_MAX:
@@ -184,7 +197,8 @@ def check(antigen: Antigen) -> None:
         raise RemoteError("antigen: one that revokes has no description, and no other is without")
     if not antigen.revokes and antigen.evidence < EVIDENCE_MIN:
         raise RemoteError(f"antigen: made of {antigen.evidence} rows, fewer than {EVIDENCE_MIN}")
-    if len(antigen.description) > DESCRIPTION_BYTES_MAX:
+    most = NORM_BYTES_MAX if antigen.is_norm else DESCRIPTION_BYTES_MAX
+    if len(antigen.description) > most:
         raise RemoteError(f"antigen: a description of {len(antigen.description)} bytes")
     if len(antigen.signature) != SIGNATURE_BYTES:
         raise RemoteError(f"antigen: a signature of {len(antigen.signature)} bytes")

@@ -41,7 +41,7 @@ from gossip.pushsum import LENGTH_MAX, Sums
 FRAGMENTS_MAX = 256
 ENTRIES_MAX = 32
 REASON_CHARS_MAX = 400
-IDS_MAX = 64  # as many as a peer may hold (`PeerConfig.antigens_max`)
+IDS_MAX = 96  # as many as a peer may hold (`PeerConfig.antigens_max`, `immunity.NORMS_MAX`)
 GIVEN_MAX = 8  # antigens in one frame: 33 kB at most, half of what a frame may be beside a model
 FRAME_OVERHEAD_MAX = 64 * 1024
 FRAGMENT_OVERHEAD = 40  # msgpack headers, index, age, scale

@@ -2,7 +2,8 @@
 
 It keeps and hands on what is well-formed, signed, live and within its quota, whether its driver
 uses it or not. Of each origin and family it holds the newest alone; one that revokes stays as a
-tombstone, so that what it revoked cannot be sent again.
+tombstone, so that what it revoked cannot be sent again. Norms (`gossip.antigens.NORM`) spread
+likewise, and have room of their own.
 
 When there are more than it may hold, those with the highest keyed rank leave, as in the samplers
 (`gossip.samplers`): a rank is secret, so nobody can choose names that stay, and repetition and
@@ -28,9 +29,13 @@ ORIGINS_MAX = 4
 """Origins of one family. Two release a quarantine; the others are there for its sake when some of
 them lie or leave. Our choice."""
 
+NORMS_MAX = 32
+"""Origins' norms, held beside the antigens of families, so that neither drive out the others. Our
+choice: half of them must lie before a median does."""
+
 PASSED_MAX = 512
 """Ids kept in mind that are known but not held: outdated, expired, over a quota; and revocations
-for which there was no room. Eight times what may be held; an id that is forgotten is asked for and
+for which there was no room. Five times what may be held; an id that is forgotten is asked for and
 passed over again. Our choice."""
 
 ASKED_MAX = 128
@@ -39,7 +44,7 @@ ASKED_OF_ONE_MAX = 16
 what antigens can cost: 128 of at most 4 kB. Our choice: eight liars who name ids that do not exist
 are needed before an honest peer is not asked until the next cycle."""
 
-VERIFIED_MAX = 64
+VERIFIED_MAX = 96
 """Signatures looked at in one cycle; as many as may be held, so that a newcomer needs not wait.
 With Ed25519 0.2 ms each (measured)."""
 
@@ -99,21 +104,21 @@ class Immunity:
     Args:
         me: its own antigens always stay.
         seed: of the ranks; secret.
-        limit: antigens held, at least 1 (`PeerConfig.antigens_max`).
+        limit: antigens of families held, at least 1 (`PeerConfig.antigens_max`).
         schema: of the features (`Fingerprint.schema`), which signatures cover.
         cycle: the present one.
         seal: checks signatures.
         epoch_s: seconds since 1970 when the driver's clock showed 0.
 
     Invariant: at most `limit` are held, `FAMILIES_MAX` of one origin and `ORIGINS_MAX` of one
-    family; each of them signed by its origin and newer than all that came of its origin and family
-    since. No table is longer than the bounds above.
+    family, and beside these `NORMS_MAX` norms; each of them signed by its origin and newer than
+    all that came of its origin and family since. No table is longer than the bounds above.
     """
 
     __slots__ = (
         "_asked", "_asked_of", "_before", "_by_id", "_cycle", "_epoch_s", "_given", "_graves",
-        "_held", "_holds", "_limit", "_me", "_others", "_passed", "_schema", "_seal", "_seed",
-        "_verified",
+        "_held", "_holds", "_limit", "_me", "_norms", "_others", "_passed", "_schema", "_seal",
+        "_seed", "_verified",
     )  # fmt: skip
 
     def __init__(
@@ -137,6 +142,7 @@ class Immunity:
         self._by_id: dict[bytes, Antigen] = {}
         self._holds = b""
         self._others: tuple[Antigen, ...] | None = ()
+        self._norms: tuple[Antigen, ...] | None = ()
         self._passed: dict[bytes, None] = {}
         self._graves: dict[Key, Age] = {}  # of tombstones for which there was no room
         # Whom an id was asked of, in this cycle and in the one before; None once answered.
@@ -156,15 +162,22 @@ class Immunity:
 
     @property
     def antigens(self) -> tuple[Antigen, ...]:
-        """All that stand, our own among them, by family and origin."""
-        return tuple(h.antigen for _, h in sorted(self._held.items()) if not h.antigen.revokes)
+        """All that stand of families, our own among them, by family and origin."""
+        return tuple(a for a in self.kept if not a.revokes and not a.is_norm)
 
     @property
     def others(self) -> tuple[Antigen, ...]:
-        """Those of other peers, by family and origin."""
+        """Those of families, of other peers, by family and origin."""
         if self._others is None:
             self._others = tuple(a for a in self.antigens if a.origin != self._me)
         return self._others
+
+    @property
+    def norms(self) -> tuple[Antigen, ...]:
+        """All norms that stand, our own among them, by origin; the same until that changes."""
+        if self._norms is None:
+            self._norms = tuple(a for a in self.kept if not a.revokes and a.is_norm)
+        return self._norms
 
     @property
     def kept(self) -> tuple[Antigen, ...]:
@@ -355,16 +368,20 @@ class Immunity:
     def _leaving(self, new: Held) -> list[Held] | None:
         """Who makes room for one of an origin and family not held yet; None if there is no room."""
         family, origin = new.key
-        leaving: list[Held] = []
-        for most, of_family, of_origin in (
+        bounds: tuple[tuple[int, str | None, PeerId | None], ...] = (
             (FAMILIES_MAX, None, origin),
             (ORIGINS_MAX, family, None),
             (self._limit, None, None),
-        ):
+        )
+        if new.antigen.is_norm:
+            bounds = ((NORMS_MAX, None, None),)
+        leaving: list[Held] = []
+        for most, of_family, of_origin in bounds:
             crowd = [
                 held
                 for held in (*self._held.values(), new)
-                if of_family in (None, held.antigen.family)
+                if held.antigen.is_norm == new.antigen.is_norm
+                and of_family in (None, held.antigen.family)
                 and of_origin in (None, held.antigen.origin)
                 and held not in leaving
             ]
@@ -393,6 +410,7 @@ class Immunity:
     def _renew(self) -> None:
         self._holds = b"".join(sorted(self._by_id))
         self._others = None
+        self._norms = None
 
 
 _NOTHING = Heard()

@@ -151,8 +151,13 @@ class Peer:
         return self._membership.remembered()
 
     @property
+    def norms(self) -> tuple[Antigen, ...]:
+        """Norms that are held, our own among them, by origin; nobody rehearses these."""
+        return () if self._immunity is None else self._immunity.norms
+
+    @property
     def antigens(self) -> tuple[Antigen, ...]:
-        """All that are held, our own among them, by family and origin; without revocations.
+        """All of families that are held, ours among them, by family and origin; no revocations.
 
         They were live when the present cycle began, or have come since.
         What four other origins say of a family, a fifth adds nothing to: nobody would hold it.

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from gossip.actions import Action, Send
-from gossip.antigens import Antigen, is_live, verified
+from gossip.antigens import NORM, Antigen, is_live, verified
 from gossip.codec import decode, encode, pack
 from gossip.config import Encoding, PeerConfig
 from gossip.contacts import PeerId
@@ -16,6 +16,7 @@ from gossip.immunity import (
     ASKED_MAX,
     FAMILIES_MAX,
     GIVEN_MAX,
+    NORMS_MAX,
     ORIGINS_MAX,
     PASSED_MAX,
     VERIFIED_MAX,
@@ -24,7 +25,7 @@ from gossip.messages import Give, Have, Model, Want
 from tests.properties.test_peers import INDICES, OURS, THEIRS, Life, Mesh, contact
 from tests.unit.sealing import KeyedHash, an_antigen, forged
 
-FAMILIES = ("dos", "scan", "brute force")
+FAMILIES = ("dos", "scan", "brute force", NORM)
 SERIALS = st.integers(1, 5)
 LIVES_S = st.sampled_from([5, 60, 86_400])
 Key = tuple[str, str]
@@ -75,10 +76,15 @@ class Sealed(Life):
 
     def _check_store(self, event: Event, now_s: float) -> None:
         held = {(a.family, a.origin): a for a in self.peer.kept}
-        assert len(held) == len(self.peer.kept) <= self.config.antigens_max
+        assert len(held) == len(self.peer.kept)
+        families = [key for key in held if key[0] != NORM]
+        assert len(families) <= self.config.antigens_max
+        assert len(held) - len(families) <= NORMS_MAX
+        assert {NORM} >= {a.family for a in self.peer.norms}
+        assert NORM not in {a.family for a in self.peer.antigens}
         for names, most in (
-            ([f for f, _ in held], ORIGINS_MAX),
-            ([o for _, o in held], FAMILIES_MAX),
+            ([f for f, _ in families], ORIGINS_MAX),
+            ([o for _, o in families], FAMILIES_MAX),
         ):
             assert all(names.count(name) <= most for name in names)
         for key, antigen in held.items():

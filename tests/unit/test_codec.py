@@ -238,7 +238,7 @@ def antigen_fields(**changes: object) -> list[object]:
         frame([fragment()], False),
         frame([fragment()], False, "ids"),
         frame([fragment()], False, bytes(7)),
-        frame([fragment()], False, bytes(8 * 65)),
+        frame([fragment()], False, bytes(8 * (IDS_MAX + 1))),
         frame([fragment()], 1, b""),
         frame([fragment()], False, b"", None),
         frame([fragment()], False, b"", WEIGHT),

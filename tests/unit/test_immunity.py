@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from gossip.antigens import EVIDENCE_MIN, LIFE_S_MAX, Antigen
+from gossip.antigens import EVIDENCE_MIN, LIFE_S_MAX, NORM, Antigen
 from gossip.contacts import PeerId
 from gossip.errors import RemoteError
 from gossip.immunity import (
@@ -13,6 +13,7 @@ from gossip.immunity import (
     FAMILIES_MAX,
     GIVEN_MAX,
     GIVEN_TO_ONE_MAX,
+    NORMS_MAX,
     ORIGINS_MAX,
     PASSED_MAX,
     VERIFIED_MAX,
@@ -246,6 +247,30 @@ def test_four_origins_stay_of_a_family_whoever_comes_first():
     assert len(chosen) > 3  # nobody can foresee which
 
 
+def test_norms_and_antigens_have_room_apart_however_many_there_are_of_either():
+    holder = Holder()
+    own = an_antigen(ME, NORM)
+    assert holder.present(own) == ""
+    for i in range(80):
+        for family in (NORM, f"family {i}"):
+            holder.offered(an_antigen(f"origin {i}", family), sender=f"{family} {i}")
+        holder.next_cycle()
+    norms, families = holder.immunity.norms, holder.immunity.antigens
+    assert {a.family for a in norms} == {NORM}
+    assert own in norms
+    assert len(norms) == NORMS_MAX
+    assert NORM not in {a.family for a in families}
+    assert len(families) == len(holder.immunity.others) == 64
+    assert set(holder.immunity.kept) == {*norms, *families}
+    assert len(holder.immunity.holds) == 8 * (NORMS_MAX + 64)
+    again = Holder()
+    again.immunity.restore(holder.immunity.kept, 0)
+    assert again.immunity.kept == holder.immunity.kept
+    assert holder.immunity.norms is norms  # the same as long as nothing changes
+    assert holder.present(an_antigen(ME, NORM, 2, revokes=True)) == ""
+    assert len(holder.immunity.norms) == NORMS_MAX - 1
+
+
 def test_our_own_displaces_another_of_its_family():
     holder = Holder()
     holder.offered(*(an_antigen(f"origin {i}") for i in range(ORIGINS_MAX)))
@@ -315,13 +340,13 @@ def test_signatures_looked_at_are_bounded():
         last = holder.offered(*junk, sender=f"o{i}")
     assert holder.seal.checked <= VERIFIED_MAX
     many = Holder(limit=64)
-    crowd = [an_antigen(f"{i}", f"{i}") for i in range(80)]
-    for i in range(0, 80, 16):
+    crowd = [an_antigen(f"{i}", f"{i}" if i < 64 else NORM) for i in range(112)]
+    for i in range(0, 112, 16):
         last = many.offered(*crowd[i : i + 16], sender=f"s{i}")
     assert "more antigens in one cycle" in last.shed
     assert many.seal.checked == VERIFIED_MAX
     many.next_cycle()
-    assert asked(many.hear(Have(ids(*crowd[64:])))) == ids(*crowd[64:])
+    assert asked(many.hear(Have(ids(*crowd[96:])))) == ids(*crowd[96:])
 
 
 def test_what_nobody_would_take_is_not_presented():
