@@ -8,13 +8,14 @@ others. Measured beside means, which a single forged norm ruins: docs/unequal.md
 A norm travels as an antigen of the reserved family `gossip.antigens.NORM`, packed as below.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gossip.antigens import NORM_BYTES_MAX
+from gossip.antigens import NORM_BYTES_MAX, Antigen
 from gossip.errors import RemoteError
 from gossip.learning.scaling import SPREAD_MIN, Scaler
 
@@ -107,6 +108,18 @@ def mesh_scaler(norms: Sequence[Norm]) -> Scaler:
     centre = np.median(means, axis=0)
     spread = np.sqrt(np.median(np.square(deviations) + np.square(means - centre), axis=0))
     return Scaler(centre.astype(np.float32), np.maximum(spread, SPREAD_MIN).astype(np.float32))
+
+
+def scaler_of(held: Iterable[Antigen], features: int) -> Scaler | None:
+    """What the norms that a peer holds (`gossip.peer.Peer.norms`) make it scale by.
+
+    None where fewer than `NORMS_MIN` of them can be read: then a peer's own scaler stands.
+    """
+    found = []
+    for each in held:
+        with suppress(RemoteError):
+            found.append(Norm.unpack(each.description, features))
+    return mesh_scaler(found) if len(found) >= NORMS_MIN else None
 
 
 def _size(features: int) -> int:

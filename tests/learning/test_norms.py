@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gossip.antigens import NORM, NORM_BYTES_MAX, check, from_fields, is_family, to_fields
 from gossip.errors import RemoteError
-from gossip.learning.norms import NORM_ROWS_MIN, Norm, features_max, mesh_scaler
+from gossip.learning.norms import NORM_ROWS_MIN, Norm, features_max, mesh_scaler, scaler_of
 from gossip.learning.scaling import SPREAD_MIN
 from tests.unit.sealing import an_antigen
 
@@ -100,6 +100,16 @@ def test_the_scaler_is_the_same_whoever_makes_it_and_as_wide_as_peers_differ():
     for wrong in ([], [norms[0], Norm(*np.zeros((2, 3), np.float32))]):
         with pytest.raises(ValueError, match="as many columns each"):
             mesh_scaler(wrong)
+
+
+def test_what_cannot_be_read_counts_for_nothing_and_too_few_give_no_scaler():
+    norms = [Norm.of(rows(i)) for i in range(3)]
+    held = [an_antigen(f"p{i}", NORM, description=each.pack()) for i, each in enumerate(norms)]
+    damaged = an_antigen("p9", NORM, description=b"damaged")
+    assert scaler_of([damaged, *held[:2]], FEATURES) is None
+    found = scaler_of([damaged, *held], FEATURES)
+    assert found is not None
+    np.testing.assert_allclose(found.centre, mesh_scaler(norms).centre, rtol=1e-3)
 
 
 ABSURD = st.floats(-65_504, 65_504, width=16)
