@@ -23,13 +23,14 @@ from gossip.errors import StateError
 from gossip.learning.rehearsal import Rehearsal
 from gossip.learning.tolerance import Verdict
 from node.antigens import approvals
+from node.antigens.leaving import size_of
 from node.antigens.presenting import Due, Presenter
 from node.config.settings import AntigenSettings
 from node.logs import get_logger
 from node.rates import TokenBucket
 from node.status.document import AntigensStatus, AntigenStatus
 from node.vocabulary import Drawn
-from node.watch import Watch
+from node.watch.watch import Watch
 
 LINES_PER_MINUTE = 30
 """Log lines on quarantine. An origin can renew an antigen in every cycle, and each is judged."""
@@ -233,4 +234,5 @@ def _status(
         state,
         false_alarms,
         reason,
+        size_of(antigen),
     )

@@ -124,6 +124,7 @@ class AntigenStatus:
         false_alarms: share of own benign flows that it would make alarm, estimated; None where
             none was measured.
         reason: why it is in this state.
+        bytes: of it as it travels; 0 where an earlier release saved it.
     """
 
     id: str
@@ -135,6 +136,7 @@ class AntigenStatus:
     state: str
     false_alarms: float | None = None
     reason: str = ""
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from scenarios.report.style import (
     SERIES,
     Look,
     Plot,
+    grid,
     label,
     legend_above,
     legend_columns,
@@ -298,9 +299,9 @@ def _families(samples: Sequence[Sample], story: Story, keys: Sequence[str], look
     columns = 1 if look.narrow and len(keys) <= 3 else 2 if look.narrow or len(keys) <= 2 else 3
     labels = [label(name) for name in names]
     room = legend_height(labels, look) + 0.02 if len(names) > 1 else 0.05
-    grid = _grid(look, len(keys), columns, room)
+    drawn = grid(look, len(keys), columns, room)
     handles: list[Any] = []
-    for number, (axes, key) in enumerate(zip(grid.axes, keys, strict=True)):
+    for number, (axes, key) in enumerate(zip(drawn.axes, keys, strict=True)):
         handles = [
             line for name in names for line in _draw(axes, samples, story, key, name, 100.0, names)
         ]
@@ -314,33 +315,9 @@ def _families(samples: Sequence[Sample], story: Story, keys: Sequence[str], look
         if number % columns == 0:
             axes.set_ylabel("attack rows (%)")
     if len(names) > 1:
-        grid.figure.legend(
-            handles, labels, loc="upper left", bbox_to_anchor=(grid.left, 1.0),
+        drawn.figure.legend(
+            handles, labels, loc="upper left", bbox_to_anchor=(drawn.left, 1.0),
             ncols=legend_columns(labels, look),
             columnspacing=1.2,
         )  # fmt: skip
-    return grid.figure
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    figure: Figure
-    axes: list[Axes]
-    left: float
-
-
-def _grid(look: Look, count: int, columns: int, top: float) -> _Grid:
-    rows = -(-count // columns)
-    left, right, gap, height, above = 0.075 * look.size, 0.15, 0.25, 1.25, 0.035 * look.size
-    width = (look.width - left - right - gap * (columns - 1)) / columns
-    whole = top + rows * (height + above) + 0.45
-    figure = Figure(figsize=(look.width, whole))
-    axes = []
-    for number in range(count):
-        row, column = divmod(number, columns)
-        x = left + column * (width + gap)
-        y = whole - top - (row + 1) * (height + above)
-        axes.append(
-            figure.add_axes((x / look.width, y / whole, width / look.width, height / whole))
-        )
-    return _Grid(figure, axes, left / look.width)
+    return drawn.figure

@@ -202,6 +202,41 @@ def panels(
     return figure, found
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Panels side by side; `left` is the first one's left edge as a share of the width."""
+
+    figure: Figure
+    axes: list[Axes]
+    left: float
+
+
+def grid(look: Look, count: int, columns: int, top: float, height: float = 1.25) -> Grid:
+    """A figure of panels in columns, each with room for a title.
+
+    Args:
+        look: see there.
+        count: of panels.
+        columns: side by side.
+        top: room above the first row, inches; for a legend.
+        height: of each panel, inches.
+    """
+    rows = -(-count // columns)
+    left, right, gap, above = 0.075 * look.size, 0.15, 0.25, 0.035 * look.size
+    width = (look.width - left - right - gap * (columns - 1)) / columns
+    whole = top + rows * (height + above) + 0.45
+    figure = Figure(figsize=(look.width, whole))
+    axes = []
+    for number in range(count):
+        row, column = divmod(number, columns)
+        x = left + column * (width + gap)
+        y = whole - top - (row + 1) * (height + above)
+        axes.append(
+            figure.add_axes((x / look.width, y / whole, width / look.width, height / whole))
+        )
+    return Grid(figure, axes, left / look.width)
+
+
 def legend_above(axes: Axes, handles: list[Any], labels: list[str], look: Look) -> None:
     """A legend above a panel; `legend_height` says how much room it takes."""
     axes.legend(
