@@ -7,7 +7,7 @@ from gossip.learning.in_numpy import Detector
 from gossip.learning.learner import Learner
 from gossip.learning.samples import SampleConfig
 from gossip.learning.shapes import DetectorShape
-from node.watch import Watch
+from node.watch.watch import Watch
 
 SHAPE = DetectorShape(len(SCHEMA))
 

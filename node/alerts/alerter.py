@@ -12,7 +12,7 @@ from node.alerts.writing import AlertFile
 from node.config.settings import Settings
 from node.logs import get_logger
 from node.status.document import AlertsStatus, AlertStatus
-from node.watch import Serving
+from node.watch.serving import Serving
 
 SHOWN = 10
 SCORE_MAX = sys.float_info.max  # JSON knows no infinity

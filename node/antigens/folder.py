@@ -19,7 +19,7 @@ from node.p2p.identity import Identity, load_identity, samples_seed
 from node.p2p.seal import Ed25519Seal
 from node.state.store import Snapshot, look
 from node.status.document import AntigensStatus, AntigenStatus
-from node.watch import Watch
+from node.watch.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from node.intake import Intake
 from node.p2p.transport import Transport
 from node.status.document import DetectorStatus, MeshStatus, PeerStatus, SensorStatus, Status
 from node.status.reports import Reports
-from node.watch import Watch
+from node.watch.watch import Watch
 
 PEERS_SHOWN = 64
 

@@ -11,7 +11,7 @@ from gossip.flows import FAMILIES
 from gossip.learning.calibration import State
 from node.detection import new_watch
 from node.state import generations
-from node.watch import Watch
+from node.watch.watch import Watch
 from scenarios.demo.feeds import Feed, Rows
 from scenarios.recordings import FAMILY_OF
 

@@ -122,7 +122,7 @@ class Physics:
         silence_us: how long a node hears nothing on a connection before it asks for a sign of life,
             and then how long it waits for one until it is told by `PeerLost`; at least 1.
         serve: weight of the past in the model that a node detects with: a moving average, renewed
-            after each training, as in a gateway (`node.watch.Watch.serve`). 0 is its model as it
+            after each training, as in a gateway (`Watch.serve`). 0 is its model as it
             is.
     """
 

@@ -9,14 +9,17 @@ import trio
 
 from gossip.errors import StateError
 from gossip.learning.calibration import Calibration, Tail
+from gossip.learning.scaling import Scaler
 from node.alerts.alerter import SHOWN, Alerter
 from node.alerts.incidents import Anomaly, Feature
 from node.config.settings import Settings
-from node.watch import Serving
+from node.watch.serving import Serving
 from tests.node.traffic import ATTACKER, START_S, parsed, scan
 
 TAIL = Tail(np.linspace(0, 1, 65), np.linspace(0, 3, 65), 1.0)
-SERVING = Serving(np.ones(8, np.float32), Calibration(0.02, 700, 4.5, TAIL, TAIL), 12)
+CALIBRATION = Calibration(0.02, 700, 4.5, TAIL, TAIL)
+SCALER = Scaler(np.zeros(1, np.float32), np.ones(1, np.float32))
+SERVING = Serving(np.ones(8, np.float32), CALIBRATION, 12, SCALER)
 GAP_S = 120.0
 
 

@@ -16,7 +16,8 @@ from node.alerts.incidents import FEATURES_MAX, UNKNOWN
 from node.detection import SHAPE, new_learner, new_watch
 from node.state.store import Snapshot, Store
 from node.trainer import Trainer
-from node.watch import COLD_FLOWS_MAX, REFERENCE_ROWS_MIN, SCALER_ROWS, STORM_FLOWS
+from node.watch.memory import COLD_FLOWS_MAX, SCALER_ROWS, STORM_FLOWS
+from node.watch.watch import REFERENCE_ROWS_MIN
 from tests.node.traffic import benign, parsed, scan
 
 BUDGET = 0.1  # 100 rows to calibrate with
