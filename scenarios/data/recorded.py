@@ -7,6 +7,7 @@ features, a scaler and roles of its own, made by the code that a node uses.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from scenarios.data.shards import Floats, Labels, Shard, Shards, Unscaled
 from scenarios.data.table import Table
 from scenarios.plan.plan import Plan
 from scenarios.recordings import FAMILY_OF, SITES, attack_windows, path, truth
-from scenarios.spec.data import Duplicates, Scaling, Sensor
+from scenarios.spec.data import Duplicates, Labelling, Scaling, Sensor
 
 FACTORY = "factory"
 
@@ -81,10 +82,11 @@ class SampleRows:
 def load_recordings(plan: Plan, names: Sequence[str]) -> tuple[Shards, SampleRows]:
     """Read the recordings and deal them out.
 
-    Rows without a label are those of benign flows. An attack's flows are learnt from, with their
-    true family, by gateways that `data.labelled` names; the others leave them out, as a node does
-    in an alert storm. Test rows are a gateway's own benign flows held out, and attack flows held
-    out at all gateways of its site.
+    Rows without a label are those of benign flows. An attack's flows are learnt from, with the
+    family that `data.labels` says, by gateways that `data.labelled` names; the others leave them
+    out, as a node does in an alert storm. Test rows are a gateway's own benign flows held out, and
+    attack flows held out at all gateways of its site; where these are fewer than there is room
+    for, also those that gateways without labels leave out, for no model trains on them either.
 
     Args:
         plan: the scenario's.
@@ -112,7 +114,10 @@ def load_recordings(plan: Plan, names: Sequence[str]) -> tuple[Shards, SampleRow
         removed = held.remove(
             np.concatenate([x for x, _ in trained]), np.concatenate([y for _, y in trained])
         )
-    shards = tuple(held.shard(peer, scaler, *trained[peer]) for peer, scaler in enumerate(scalers))
+    shown = scalers
+    if plan.scenario.data.scaling is Scaling.MESH:
+        shown = (_unchanged(),) * len(names)  # `Shards.scales` does it
+    shards = tuple(held.shard(peer, scaler, *trained[peer]) for peer, scaler in enumerate(shown))
     told = [y for _, y in trained]
     seen = visible(told, told, len(FAMILIES), at_us)
     seen.known[:] = True  # as `Samples.batches` says it
@@ -132,7 +137,7 @@ def load_recordings(plan: Plan, names: Sequence[str]) -> tuple[Shards, SampleRow
             removed=removed,
             unscaled=Looks(len(names), unscaled) if learning.antigens else None,
         ),
-        SampleRows(samples, scalers, at_us, coded),
+        SampleRows(samples, shown, at_us, coded),
     )
 
 
@@ -228,8 +233,8 @@ def _site(plan: Plan, names: Sequence[str], late: Mapping[int, Appearance], numb
     data = plan.scenario.data
     peers = range(number, len(names), len(SITES))
     gateways = tuple(Samples(_config(plan, peer), plan.seed_bytes, names[peer]) for peer in peers)
-    attack_rows: list[Floats] = []
-    families: list[int] = []
+    held: list[tuple[Floats, int]] = []
+    spare: list[tuple[Floats, int]] = []
     room = [data.test_rows // (len(FAMILIES) - 1)] * len(FAMILIES)
     sensor = _sensor(SITES[number], data.factory_sensor)
     for name in (f"{SITES[number]}-benign", SITES[number]):
@@ -239,16 +244,28 @@ def _site(plan: Plan, names: Sequence[str], late: Mapping[int, Appearance], numb
             own = gateways[owner]
             if family == BENIGN:
                 own.add(f"{name} {flow.uid}", row)
-            elif own.role(flow.uid) is not Role.HOLDOUT:
-                peer = peers[owner]
-                if plan.labelled[peer] and (family not in late or peer in late[family].peers):
-                    own.add(flow.uid, row, family)
-            elif room[family]:
-                room[family] -= 1
-                attack_rows.append(row)
-                families.append(family)
-    stacked = np.stack(attack_rows) if attack_rows else np.zeros((0, len(SCHEMA)), np.float32)
-    return _Site(gateways, (stacked, np.array(families, np.int64)))
+            elif own.role(flow.uid) is Role.HOLDOUT:
+                held.append((row, family))
+            elif not plan.labelled[peer := peers[owner]]:
+                spare.append((row, family))
+            elif (told := _label(data.labels, flow, family)) is not None and (
+                told not in late or peer in late[told].peers
+            ):
+                own.add(flow.uid, row, told)
+    kept = []
+    for row, family in chain(held, spare):
+        if room[family]:
+            room[family] -= 1
+            kept.append((row, family))
+    stacked = np.stack([row for row, _ in kept]) if kept else np.zeros((0, len(SCHEMA)), np.float32)
+    return _Site(gateways, (stacked, np.array([family for _, family in kept], np.int64)))
+
+
+def _label(labels: Labelling, flow: Flow, family: int) -> int | None:
+    """What a gateway is told that an attack's flow is; None where nobody says."""
+    if labels is Labelling.TRUE:
+        return family
+    return None if flow.family is None else FAMILIES.index(flow.family)
 
 
 def _config(plan: Plan, peer: int) -> SampleConfig:
@@ -295,8 +312,7 @@ def _dealt(name: str, site: str, sensor: Sensor, gateways: int) -> Iterator[tupl
 def _scaler(plan: Plan, own: Samples, peer: int) -> Scaler:
     rows = own.rows(Role.TRAIN)
     if plan.scenario.data.scaling is Scaling.NONE:  # for a baseline that scales by itself
-        none = np.zeros(len(SCHEMA), np.float32)
-        return Scaler(none, none + 1, np.inf)
+        return _unchanged()
     if len(rows) < ROWS_MIN:
         raise ConfigError(
             f"{plan.where}: mesh.peers: {plan.scenario.mesh.peers} peers leave peer {peer} "
@@ -305,3 +321,8 @@ def _scaler(plan: Plan, own: Samples, peer: int) -> Scaler:
             f"more rows"
         )
     return Scaler.fit(rows)
+
+
+def _unchanged() -> Scaler:
+    none = np.zeros(len(SCHEMA), np.float32)
+    return Scaler(none, none + 1, np.inf)

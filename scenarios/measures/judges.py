@@ -1,7 +1,7 @@
 """The model a scenario trains, and what each peer's own model is worth on rows it never saw."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from gossip.learning.shapes import DetectorShape, MLPShape, affine
 from gossip.learning.tails import MeshTail, Numbers, contribution, threshold
 from scenarios.data.shards import Shard, Shards
 from scenarios.measures.judgement import Judgement, judge_scores
-from scenarios.spec.learning import Arithmetic, Learning, Model
+from scenarios.spec.learning import Alarm, Arithmetic, Learning, Model
 
 Floats = NDArray[np.float32]
 
@@ -119,15 +119,23 @@ class DetectorJudge:
         budget: share of benign rows that may alarm.
         families: how many the test rows are of; the first of those that the head names.
         names: every family that the head names, benign first.
+        by: the scores that may raise an alarm.
     """
 
     shape: DetectorShape
     budget: float
     families: int
     names: tuple[str, ...]
+    by: Alarm = Alarm.BOTH
 
     def _scores(self, vector: Floats, x: Floats) -> Scores:
-        return scores(self.shape, vector, x, codes(self.names))
+        found = scores(self.shape, vector, x, codes(self.names))
+        # A score that is the same for all rows surprises nobody.
+        if self.by is Alarm.HEAD:
+            return replace(found, error=np.ones_like(found.error))
+        if self.by is Alarm.AUTOENCODER:
+            return replace(found, odds=np.zeros_like(found.odds))
+        return found
 
     def judge(self, vector: Floats, shard: Shard, mesh: MeshTail | None = None) -> Judgement:
         """See `Judge`. The tails are fitted on the benign rows that the peer trains on."""
@@ -197,7 +205,7 @@ def make_model(
 
         return in_torch.TorchClassifier(sizes, descent), judge
     shape = DetectorShape(features)
-    scoring = DetectorJudge(shape, learning.alarm_budget, families, names)
+    scoring = DetectorJudge(shape, learning.alarm_budget, families, names, learning.alarm_by)
     if learning.arithmetic is Arithmetic.NUMPY:
         return Detector(shape, descent), scoring
     from gossip.learning import in_torch  # noqa: PLC0415 - as above

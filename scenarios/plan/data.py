@@ -11,7 +11,7 @@ from scenarios.data.gaussian import families as gaussian_families
 from scenarios.data.logs import log_files, sites
 from scenarios.plan.reader import Reader
 from scenarios.recordings import SITES
-from scenarios.spec.data import Data, Kind, Scaling, Source, parse_sharding
+from scenarios.spec.data import Data, Kind, Source, parse_sharding
 
 SYNTHETIC = ("features", "classes", "separation")
 REAL = ("split", "duplicates", "scaling")
@@ -33,19 +33,22 @@ def groups(reader: Reader) -> dict[str, str]:
         raise reader.wrong("data.folder", f"means nothing to {data.source.value}; leave it out")
     if data.factory_sensor is not Data().factory_sensor and data.source is not Source.RECORDINGS:
         raise reader.wrong("data.factory_sensor", "belongs to recordings; leave it out")
+    natural = sharding.kind is Kind.NATURAL
+    recorded = data.source is Source.RECORDINGS and natural
+    if data.labels is not Data().labels and not recorded:
+        raise reader.wrong("data.labels", "belongs to recordings dealt by site; leave it out")
     if not bundled and data.folder is None:
         raise reader.wrong(
             "data.folder", f'missing; say where the files of {data.source.value} lie: folder = "…"'
         )
-    if not synthetic and data.scaling is Scaling.OWN and data.rows < ROWS_MIN:
+    if not synthetic and data.scaling.needs_own and data.rows < ROWS_MIN:
         name = data.source.value
         raise reader.wrong("data.rows", f"{data.rows} are too few; {name} need {ROWS_MIN}")
-    natural = sharding.kind is Kind.NATURAL
-    if data.source is Source.RECORDINGS and natural and data.scaling is not Scaling.OWN:
+    if recorded and not data.scaling.needs_own:
         raise reader.wrong(
             "data.scaling",
-            "recordings dealt by site are scaled as in a node; leave it out, or deal them "
-            "otherwise, see data.shards",
+            'recordings dealt by site are scaled as in a node, "own" or "mesh"; write one of '
+            "these, or deal them otherwise, see data.shards",
         )
     names = SITES[:peers] if data.source is Source.RECORDINGS else _sites(reader)
     return _owners(names, peers) if natural else {}

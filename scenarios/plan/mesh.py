@@ -12,7 +12,7 @@ from gossip.learning.tails import LENGTH
 from scenarios.plan.data import groups as data_groups
 from scenarios.plan.reader import Reader
 from scenarios.plan.size import check_size
-from scenarios.spec.learning import Model
+from scenarios.spec.learning import Alarm, Model
 from scenarios.spec.mesh import SAMPLING, Device
 from topologies.graphs import Table, build, schedule
 from topologies.spec import FILE
@@ -41,6 +41,8 @@ def check_model(reader: Reader) -> None:
     learning = reader.scenario.learning
     if learning.model is Model.DETECTOR and learning.hidden:
         raise reader.wrong("learning.hidden", "a detector has its own layers; leave it out")
+    if learning.model is Model.CLASSIFIER and learning.alarm_by is not Alarm.BOTH:
+        raise reader.wrong("learning.alarm_by", "a classifier has one score; leave it out")
     check_size(reader)
 
 

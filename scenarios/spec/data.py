@@ -36,6 +36,13 @@ class Sensor(Enum):
     IPFIX = "ipfix"  # softflowd's biflows
 
 
+class Labelling(Enum):
+    """Who says what an attack's flow is, where one carries a label at all."""
+
+    TRUE = "true"  # what was really run
+    ALERTS = "alerts"  # the sensor, as at a live gateway: names half of them, and some wrongly
+
+
 class Split(Enum):
     """Who decides which rows no model trains on."""
 
@@ -54,8 +61,14 @@ class Scaling(Enum):
     """Whose rows decide how a peer scales its own."""
 
     OWN = "own"  # the peer's, as in a node
+    MESH = "mesh"  # the peers', as they tell each other by norms; see docs/unequal.md
     SHARED = "shared"  # all peers' together, as if they had agreed on statistics beforehand
     NONE = "none"  # rows are used as they come
+
+    @property
+    def needs_own(self) -> bool:
+        """Whether each peer needs a scaler of its own, if only to begin with."""
+        return self in {Scaling.OWN, Scaling.MESH}
 
 
 class Kind(Enum):
@@ -136,6 +149,7 @@ class Data:
     classes: Annotated[int, Range(2, 256)] = 2
     separation: Annotated[float, Range(0.0, 100.0)] = 0.35
     labelled: Peers = "all"
+    labels: Labelling = Labelling.TRUE
     shards: Text = "natural"
     split: Split = Split.AUTHORS
     duplicates: Duplicates = Duplicates.REMOVE

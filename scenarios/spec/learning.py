@@ -25,6 +25,14 @@ class Head(Enum):
     CODED = "coded"  # numbers that stand for any name: see `gossip.learning.codes`
 
 
+class Alarm(Enum):
+    """Which of a detector's scores may raise the alarm, to see each one's share."""
+
+    BOTH = "both"  # the more surprising of the two, as a gateway does
+    AUTOENCODER = "autoencoder"
+    HEAD = "head"
+
+
 class Arithmetic(Enum):
     """What computes training."""
 
@@ -58,13 +66,14 @@ class Learning:
     clip: Annotated[float, Range(1e-6, 1e6)] = 1.0
     balance: bool = False
     antigens: bool = False
-    rehearse: Annotated[Share, Range(0.01, 0.9)] = 0.33
+    rehearse: Annotated[Share, Range(0.0, 0.9)] = 0.33
     train_us: Annotated[Duration, Range(0, DAY_US)] = 500_000
     serve: Annotated[float, Range(0.0, 0.99)] = 0.0
     borrow: bool = False
     evaluate_us: Annotated[Duration, Range(0, FOREVER_US)] = 60_000_000
     evaluate_peers: Annotated[int, Range(0, 100_000)] = 200
     alarm_budget: Annotated[Share, Range(1e-6, 0.5)] = 0.005
+    alarm_by: Alarm = Alarm.BOTH
     method: Method = Method.GOSSIP
     clients: Annotated[Share, Range(1e-6, 1.0)] = 1.0
     exchange: Exchange = _PEER.exchange

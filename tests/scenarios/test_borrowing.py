@@ -17,6 +17,7 @@ from scenarios.runs.checkpoint import CHECKPOINT, data_digest, find, take_up, wr
 from scenarios.runs.engines import run
 from scenarios.runs.simulate import Record, run_stage, set_up, simulate
 from scenarios.runs.text import plain
+from scenarios.spec.learning import Alarm
 from scenarios.spec.scenario import Scenario
 
 SECOND_US = 1_000_000
@@ -77,6 +78,17 @@ def test_a_detector_borrows_for_the_score_of_both_its_parts():
     assert said is not None
     assert said.shape == (LENGTH,)
     assert said[0] > 0.0
+
+
+def test_each_part_of_a_detector_may_raise_the_alarm_alone():
+    shape, rows = DetectorShape(4), shard()
+    vector = shape.initial(b"seed")
+    judges = [DetectorJudge(shape, 0.01, 2, ("benign", "scan"), by) for by in Alarm]
+    both, autoencoder, head = (judge.judge(vector, rows, MESH) for judge in judges)
+    assert autoencoder.calibrated
+    assert head.calibrated
+    assert autoencoder.auc != head.auc != both.auc
+    assert autoencoder.named == head.named == both.named
 
 
 @pytest.mark.parametrize("kind", ["classifier", "detector"])

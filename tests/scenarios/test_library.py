@@ -80,6 +80,14 @@ def test_an_expectation_fails_where_its_condition_is_broken(name, key, value):
     assert not all(each.holds for each in told)
 
 
+def test_labels_of_the_hospital_protect_a_factory_with_another_sensor():
+    spec = tomllib.loads((library.FOLDER / "hospital-labels.toml").read_text(encoding="utf-8"))
+    spec["data"]["factory_sensor"] = "ipfix"
+    scenario = from_table(Scenario, spec, "ipfix")
+    told = verdicts(run(make_plan(scenario, where="ipfix"), workers=0), scenario)
+    assert [each for each in told if not each.holds] == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=of)
 def test_the_page_has_a_row_for_each_scenario(path):
     assert f"| `{path.stem}` |" in PAGE.read_text(encoding="utf-8")

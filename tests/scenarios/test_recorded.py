@@ -82,7 +82,34 @@ def test_another_source_has_no_factory():
         plan(3, source="gaussian", factory_sensor="ipfix")
 
 
-SCAN = FAMILIES.index("scan")
+SCAN, BRUTE_FORCE, EXFILTRATION = map(FAMILIES.index, ("scan", "brute-force", "exfiltration"))
+
+
+def test_where_nobody_trains_on_attacks_more_of_them_are_tested():
+    shards = load_data(plan(3, test_rows=700), peer_names(3))[0].shards
+    hospital, factory, _ = (shard.test_y for shard in shards)
+    # Six flows were uploads at either site. A tenth is held out; the factory has no other use.
+    assert np.count_nonzero(hospital == EXFILTRATION) < 6
+    assert np.count_nonzero(factory == EXFILTRATION) == 6
+    assert np.count_nonzero(factory == SCAN) <= 100
+
+
+def test_labels_may_be_the_sensors_own():
+    def told(**data):
+        shards = load_data(plan(3, rows=2000, **data), peer_names(3))[0].shards
+        return np.bincount(shards[0].train_y, minlength=len(FAMILIES))
+
+    true, alerts = told(), told(labels="alerts")
+    # Suricata saw no upload as an attack, and some attempts at a password not either.
+    assert true[EXFILTRATION] > 0
+    assert alerts[EXFILTRATION] == 0
+    assert 0 < alerts[BRUTE_FORCE] < true[BRUTE_FORCE]
+    assert alerts[0] == true[0]
+
+
+def test_other_rows_have_no_alerts():
+    with pytest.raises(ConfigError, match=r"data\.labels: belongs to recordings"):
+        plan(3, shards="families(1)", scaling="none", labels="alerts")
 
 
 def test_an_attack_appears_at_one_site_and_everybody_is_tested_on_it_from_the_start():
