@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.contacts import PeerId
-from gossip.pushsum import PushSum, Sums, Vector, checked
+from gossip.pushsum import Arrival, PushSum, Sums, Vector, checked
 
 
 class Averaging:
@@ -56,19 +56,18 @@ class Averaging:
         """Half of what is held, for exactly one peer; None while there is nothing."""
         return None if self._sums is None else self._sums.share()
 
-    def check(self, sums: Sums | None) -> None:
-        """Look at what came with a model, before anything changes.
+    def read(self, sums: Sums | None) -> Arrival | None:
+        """What came with a model, before anything changes; None where there is nothing to add.
 
         Raises:
-            RemoteError: as `PushSum.absorb`.
+            RemoteError: as `PushSum.read`.
         """
-        if sums is not None and self._length:
-            self._begun().check(sums)
+        return self._begun().read(sums) if sums is not None and self._length else None
 
-    def absorb(self, sender: PeerId, sums: Sums | None) -> None:
-        """Add what came with a model; left out where some came from this peer in this cycle."""
-        if sums is not None and self._length:
-            self._begun().absorb(sender, sums)
+    def absorb(self, sender: PeerId, arrival: Arrival | None) -> None:
+        """Add what was read; left out where some came from this peer in this cycle."""
+        if arrival is not None:
+            self._begun().add(sender, arrival)
 
     def lose(self, peer: PeerId) -> None:
         """One has gone: what it said fades by itself, and it is counted no more."""

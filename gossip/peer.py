@@ -421,7 +421,7 @@ class Peer:
             self._report(Topic.SHED, sender, "more models in one cycle than allowed")
             return
         values = self._model.read(message.fragments)
-        self._averaging.check(message.sums)
+        arrival = self._averaging.read(message.sums)
         self._strangers.count(sender)
         serial = self._tick()
         # Before merging, and of the same fragments: both sides of a pairwise exchange must average
@@ -438,7 +438,7 @@ class Peer:
             self._report(Topic.SHED, sender, verdict.shed)
             return
         self._report(Topic.MERGED, sender, value=float(verdict.merged))
-        self._averaging.absorb(sender, message.sums)
+        self._averaging.absorb(sender, arrival)
         if own is not None:
             self._send(Contact(sender), own)
         self._push(verdict.pushes)

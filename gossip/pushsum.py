@@ -71,6 +71,19 @@ class Sums:
     means: bytes
 
 
+@record
+class Arrival:
+    """What a peer sent, read and found to be within all bounds.
+
+    Args:
+        weight: above 0, at most `HELD_MAX`.
+        means: float64 `(length,)` in [0, 1].
+    """
+
+    weight: float
+    means: Vector
+
+
 @final
 class PushSum:
     """One peer's part in an average over the mesh.
@@ -127,16 +140,16 @@ class PushSum:
         return Sums(self._weight, means.tobytes())
 
     def absorb(self, sender: str, sums: Sums) -> bool:
+        """`read` and `add` in one."""
+        return self.add(sender, self.read(sums))
+
+    def add(self, sender: str, arrival: Arrival) -> bool:
         """Add what a peer sent; False where it sent before in this cycle, which is left out.
 
         Args:
             sender: the peer's id as the transport authenticated it.
-            sums: what it sent.
-
-        Raises:
-            RemoteError: not `length` numbers from 0 to 1, or a weight out of bounds.
+            arrival: what it sent, read by `read`; kept, so nobody may write to it.
         """
-        means = self.check(sums)
         if sender in self._heard or len(self._heard) >= SENDERS_MAX:
             return False
         self._heard[sender] = None
@@ -144,19 +157,19 @@ class PushSum:
         self._senders[sender] = None  # the latest last
         if len(self._senders) > SENDERS_MAX:
             del self._senders[next(iter(self._senders))]
-        middle = self._median()
+        middle, means = self._median(), arrival.means
         self._recent.append(means)
         del self._recent[:-RECENT]
         if middle is not None:
             means = np.maximum(means, middle / BAND - SLACK)
             means = np.minimum(means, middle * BAND + SLACK)
-        weight = min(sums.weight, WEIGHT_MAX)
+        weight = min(arrival.weight, WEIGHT_MAX)
         self._sum, self._weight = self._sum + weight * means, self._weight + weight
         self._bound()
         return True
 
-    def check(self, sums: Sums) -> Vector:
-        """The means that a peer sent, float64 `(length,)`; changes nothing.
+    def read(self, sums: Sums) -> Arrival:
+        """What a peer sent; changes nothing.
 
         Raises:
             RemoteError: not `length` numbers from 0 to 1, or a weight out of bounds.
@@ -168,7 +181,7 @@ class PushSum:
             raise RemoteError("sums hold a number outside 0 to 1")
         if not 0 < sums.weight <= HELD_MAX:
             raise RemoteError(f"sums weigh {sums.weight}, which is not within 0 to {HELD_MAX}")
-        return means
+        return Arrival(sums.weight, means)
 
     def estimate(self) -> Vector | None:
         """What the mesh has on average, float64 `(length,)`; None before three arrivals."""
