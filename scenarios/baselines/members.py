@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.antigens import Antigen
 from gossip.codec import decode, encode
 from gossip.contacts import Contact
 from gossip.errors import StateError
@@ -65,6 +66,11 @@ class Member:
     @property
     def mesh(self) -> None:
         """No mean of a mesh: nothing is borrowed."""
+
+    @property
+    def norms(self) -> tuple[Antigen, ...]:
+        """None: everybody scales once and for all."""
+        return ()
 
 
 @dataclass(slots=True)

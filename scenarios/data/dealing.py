@@ -90,7 +90,8 @@ class _Dealer:
         train = self.training(used.train, late)
         calibrate, test = self.beside(used)
         parts = Parts(train, calibrate, test, self.attacks(used.test))
-        shards = DealtShards(table, parts, self.scalers(train))
+        raw = data.scaling is Scaling.MESH
+        shards = DealtShards(table, parts, self.scalers(train), raw=raw)
         told = [table.y[train[peer]] for peer in range(self.peers)]
         at_us = {family: each.at_us for family, each in late.items()}
         return Shards(
@@ -107,7 +108,7 @@ class _Dealer:
     @property
     def least(self) -> int:
         """Benign rows to train on that a peer needs."""
-        return ROWS_MIN if self.data.scaling is Scaling.OWN else 1
+        return ROWS_MIN if self.data.scaling.needs_own else 1
 
     def too_many(self, has: str) -> ConfigError:
         cure = ', or scale by all peers\' rows: data.scaling = "shared"' if self.least > 1 else ""

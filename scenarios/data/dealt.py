@@ -106,10 +106,15 @@ class DealtShards(Sequence[Shard]):
         table: the rows; only those dealt out are kept.
         parts: who gets which.
         scalers: how each peer scales; None leaves rows as they come.
+        raw: leave rows as they come all the same, for `Shards.scales`; the scalers are then those
+            that `unscaled` names.
     """
 
-    def __init__(self, table: Table, parts: Parts, scalers: Scalers | None) -> None:
+    def __init__(
+        self, table: Table, parts: Parts, scalers: Scalers | None, *, raw: bool = False
+    ) -> None:
         self._scalers = scalers
+        self._raw = raw
         self._calibrate = table.x[parts.calibrate.rows], parts.calibrate.edges
         self._test = table.x[parts.test.rows], parts.test.edges
         self._attacks = table.x[parts.attacks]
@@ -154,7 +159,7 @@ class DealtShards(Sequence[Shard]):
         return Looks(len(self), look)
 
     def _scaled(self, peer: int, rows: Floats) -> Floats:
-        return rows if self._scalers is None else self._scalers[peer](rows)
+        return rows if self._scalers is None or self._raw else self._scalers[peer](rows)
 
 
 def _pile(piles: tuple[Floats, Labels], peer: int) -> Floats:

@@ -1,6 +1,7 @@
 """Where a scenario's rows come from."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gossip.errors import ConfigError, SensorError
 from gossip.learning.codes import codes
@@ -10,13 +11,14 @@ from scenarios.data.dealing import deal
 from scenarios.data.gaussian import gaussian
 from scenarios.data.kept import kept
 from scenarios.data.logs import logs_table
+from scenarios.data.meshed import MeshScalers
 from scenarios.data.recorded import load_recordings, recorded_table
 from scenarios.data.shards import Epochs, Shards
 from scenarios.data.sources.load import DATA_SETS, load
 from scenarios.data.table import Table
 from scenarios.plan.plan import Plan
 from scenarios.spec.data import Kind as By
-from scenarios.spec.data import Source, parse_sharding
+from scenarios.spec.data import Scaling, Source, parse_sharding
 from scenarios.world.training import Rows
 
 
@@ -32,7 +34,8 @@ def load_data(plan: Plan, names: Sequence[str]) -> tuple[Shards, Rows]:
     if data.source is Source.GAUSSIAN:
         shards = gaussian(data, plan.labelled, seed, plan.appear, plan.where)
     elif data.source is Source.RECORDINGS and parse_sharding(data.shards).kind is By.NATURAL:
-        return load_recordings(plan, names)
+        shards, recorded = load_recordings(plan, names)
+        return meshed(shards, data.scaling), recorded
     else:
         shards = deal(
             load_table(plan),
@@ -43,10 +46,23 @@ def load_data(plan: Plan, names: Sequence[str]) -> tuple[Shards, Rows]:
             plan.where,
             unscaled=learning.antigens,
         )
-    shards = kept(shards, plan.rows_max(shards.features), seed)
+    shards = meshed(kept(shards, plan.rows_max(shards.features), seed), data.scaling)
     coded = codes(shards.families) if learning.coded else None
     draws = Balanced if learning.balance else Epochs
     return shards, draws(shards, names, learning.steps, learning.batch, seed, coded)
+
+
+def meshed(shards: Shards, scaling: Scaling) -> Shards:
+    """The same, scaled as peers hold norms if that is asked for.
+
+    Raises:
+        ValueError: it is, and nobody kept the rows unscaled (`learning.antigens`).
+    """
+    if scaling is not Scaling.MESH:
+        return shards
+    if shards.unscaled is None:
+        raise ValueError("norms are of unscaled rows; keep them, see `Shards.unscaled`")
+    return replace(shards, scales=MeshScalers(shards.unscaled, shards.features))
 
 
 def load_table(plan: Plan) -> Table:

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.antigens import Antigen
 from gossip.draws import Purpose, draw, shuffles
 from gossip.learning.learner import Batches
 from gossip.learning.scaling import Scaler
@@ -17,7 +19,9 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """What one peer has. Every row is already scaled as this peer scales its rows.
+    """What one peer has.
+
+    Every row is already scaled as this peer scales its rows, unless `Shards.scales` is to do that.
 
     Args:
         train_x: float32 `(rows, features)`; may have no rows.
@@ -51,6 +55,13 @@ class Unscaled:
     scaler: Scaler
 
 
+class Scales(Protocol):
+    """Scales each peer's rows as it does at a moment."""
+
+    def scaler(self, peer: int, norms: Sequence[Antigen]) -> Scaler:
+        """How a peer scales that holds these norms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shards:
     """All peers' data.
@@ -66,6 +77,8 @@ class Shards:
         removed: rows left out because the same row with the same label stands elsewhere.
         unscaled: by peer, made at each look; None where nobody asked for them, because they may
             take as much memory as the rows to train on once more.
+        scales: how peers scale that may do so otherwise from moment to moment; then all rows of
+            `shards` and `train` are as they come. None where they are scaled once and for all.
     """
 
     schema: str
@@ -76,14 +89,29 @@ class Shards:
     visible: Visible | None = None
     removed: int = 0
     unscaled: Sequence[Unscaled] | None = None
+    scales: Scales | None = None
 
-    def at(self, peer: int, now_us: int) -> Shard:
-        """What a peer has at a moment: without the rows to train on that appear later."""
+    def at(self, peer: int, now_us: int, norms: Sequence[Antigen] = ()) -> Shard:
+        """What a peer has at a moment: without the rows to train on that appear later.
+
+        Args:
+            peer: its number.
+            now_us: simulated time.
+            norms: that it holds, see `scales`.
+        """
         own = self.shards[peer]
-        if self.visible is None:
+        if self.visible is not None:
+            count = int(self.visible.rows[self.visible.stages([now_us])[0], peer])
+            own = replace(own, train_x=own.train_x[:count], train_y=own.train_y[:count])
+        if self.scales is None:
             return own
-        count = int(self.visible.rows[self.visible.stages([now_us])[0], peer])
-        return replace(own, train_x=own.train_x[:count], train_y=own.train_y[:count])
+        scaler = self.scales.scaler(peer, norms)
+        return replace(
+            own,
+            train_x=scaler(own.train_x),
+            calibrate_x=scaler(own.calibrate_x),
+            test_x=scaler(own.test_x),
+        )
 
     def training(self, peer: int) -> tuple[Floats, Labels]:
         """A peer's rows to train on and their labels, those of late families last."""

@@ -8,6 +8,7 @@ from gossip.contacts import PeerId
 from gossip.errors import ConfigError
 from gossip.fingerprint import Fingerprint
 from gossip.learning.mixture import components_max
+from gossip.learning.norms import features_max
 from scenarios.data.shards import Shards
 from scenarios.immunity.evidence import Evidence
 from scenarios.immunity.presenting import Presenter
@@ -59,6 +60,11 @@ def immune(
         raise ConfigError(
             f"{plan.where}: learning.antigens: no antigen has room for {shards.features} features"
         )
+    if shards.scales is not None and shards.features > features_max():
+        raise ConfigError(
+            f"{plan.where}: data.scaling: no norm has room for {shards.features} features, only "
+            f'for {features_max()}; write "own"'
+        )
     evidence = Evidence(shards)
     for peer in plan.hostile:
         if len(evidence.own(peer).train) < EVIDENCE_MIN:
@@ -68,6 +74,6 @@ def immune(
             )
     seed, share = plan.seed_bytes, rehearsed(learning.batch, learning.rehearse)
     return Immune(
-        Presenter(evidence, names, fingerprint, seed, plan.hostile),
+        Presenter(evidence, names, fingerprint, seed, plan.hostile, attacks=share > 0),
         Rehearsing(rows, evidence, names, vocabulary, share, learning.alarm_budget, seed),
     )

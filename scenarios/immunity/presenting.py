@@ -1,4 +1,4 @@
-"""Who tells others of attacks in a World: honest peers of what they have seen, hostile ones not."""
+"""Who tells others of attacks and norms in a World: honest peers the truth, hostile ones not."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,13 +6,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from gossip.actions import Send
-from gossip.antigens import EVIDENCE_MIN, LIFE_S_MAX, Antigen, body, signed
+from gossip.antigens import EVIDENCE_MIN, LIFE_S_MAX, NORM, Antigen, body, signed
 from gossip.codec import encode
 from gossip.contacts import Contact, PeerId
 from gossip.draws import Purpose, choose, generator
 from gossip.events import Present
 from gossip.fingerprint import Fingerprint
+from gossip.immunity import NORMS_MAX
 from gossip.learning.mixture import Mixture
+from gossip.learning.norms import NORM_ROWS_MIN, Norm
 from gossip.learning.presenting import Witness, is_due
 from gossip.messages import Give, Have
 from scenarios.data.shards import Floats
@@ -24,6 +26,10 @@ from scenarios.world.hosts import Machine
 
 JUNK_FAMILIES = 16
 """Names under which one peer floods the others: twice as many as a peer holds of one origin."""
+
+ABSURD = 60_000.0
+"""What a liar says of every column: about as much as a norm can say. Features are logarithms,
+shares and flags."""
 
 US_PER_S = 1_000_000
 
@@ -41,6 +47,8 @@ class Presenter:
         fingerprint: of all of them.
         seed: of the scenario; keys the seals.
         hostile: peers that do otherwise.
+        attacks: whether honest peers tell of attacks. Of their benign rows they tell where the data
+            are scaled by that.
     """
 
     evidence: Evidence
@@ -48,6 +56,7 @@ class Presenter:
     fingerprint: Fingerprint
     seed: bytes
     hostile: Mapping[int, Hostility]
+    attacks: bool = True
     _witnesses: dict[int, Witness] = field(default_factory=dict, init=False)
 
     def seal(self, peer: int) -> HashSeal:
@@ -57,8 +66,14 @@ class Presenter:
     def due(self, peer: int, machine: Machine, now_us: int) -> Iterator[Present | Send]:
         """What a peer that begins a cycle has to say now."""
         hostility = self.hostile.get(peer)
-        if hostility is None or now_us < hostility.at_us:
-            yield from self._honest(peer, machine, now_us)
+        if hostility is not None and now_us < hostility.at_us:
+            hostility = None
+        absurd = hostility is not None and hostility.harm is Harm.NORM
+        if self.evidence.shards.scales is not None:
+            yield from self._normal(peer, machine, now_us, absurd=absurd)
+        if hostility is None or absurd:
+            if self.attacks:
+                yield from self._honest(peer, machine, now_us)
         elif hostility.harm in _PRESENTED:
             yield from self._deceitful(peer, machine, hostility, now_us)
         else:
@@ -73,6 +88,23 @@ class Presenter:
             if self._is_due(peer, family, count, held, now_us):
                 rows = self.evidence.rows(peer, family, now_us)
                 yield Present(self._antigen(peer, family, rows, now_us))
+
+    def _normal(
+        self, peer: int, machine: Machine, now_us: int, *, absurd: bool
+    ) -> Iterator[Present]:
+        """What a peer says of its benign rows, once; unless nobody has room for one more."""
+        held = machine.norms
+        own = next((each for each in held if each.origin == machine.me.peer), None)
+        rows = self.evidence.own(peer).train
+        if absurd:
+            norm = Norm(*np.full((2, rows.shape[1]), ABSURD, np.float32))
+            if own is not None and own.description == norm.pack():
+                return
+        elif own is None and len(rows) >= NORM_ROWS_MIN and len(held) < NORMS_MAX:
+            norm = Norm.of(rows)
+        else:
+            return
+        yield Present(self._signed(peer, NORM, len(rows), norm.pack(), now_us))
 
     def _is_due(
         self, peer: int, family: str, count: int, held: Sequence[Antigen], now_us: int
@@ -138,16 +170,22 @@ class Presenter:
         return None
 
     def _antigen(self, peer: int, family: str, rows: Floats, now_us: int) -> Antigen:
-        name, now_s = self.names[peer], now_us // US_PER_S
-        rng = generator(self.seed, f"{name}\0{family}", now_us, Purpose.IMMUNITY)
+        rng = generator(self.seed, f"{self.names[peer]}\0{family}", now_us, Purpose.IMMUNITY)
+        told = Mixture.fit(np.ascontiguousarray(rows), rng).pack()
+        return self._signed(peer, family, len(rows), told, now_us)
+
+    def _signed(
+        self, peer: int, family: str, evidence: int, description: bytes, now_us: int
+    ) -> Antigen:
+        now_s = now_us // US_PER_S
         antigen = Antigen(
-            origin=name,
+            origin=self.names[peer],
             family=family,
             serial=now_us,
-            evidence=len(rows),
+            evidence=evidence,
             created_s=now_s,
             expires_s=now_s + LIFE_S_MAX,
-            description=Mixture.fit(np.ascontiguousarray(rows), rng).pack(),
+            description=description,
         )
         return signed(antigen, self.fingerprint.schema, self.seal(peer))
 

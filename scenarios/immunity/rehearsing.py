@@ -16,14 +16,14 @@ class Rehearsing:
     """Replaces some rows of each step, evenly spread over it, where there is something to draw.
 
     Steps have as many rows as without, so that a peer that rehearses takes as many gradient steps,
-    of as many rows, as one that does not.
+    of as many rows, as one that does not. All are scaled as the peer scaled when it asked.
 
     Args:
         rows: each peer's own.
         evidence: what peers have themselves.
         names: identities; with the seed and the cycle they decide the draws.
         vocabulary: every family that anybody may name, those of the data first.
-        share: rows of a step that are draws.
+        share: rows of a step that are draws; 0 for none.
         budget: share of benign rows that may alarm.
         seed: of the scenario.
     """
@@ -59,21 +59,27 @@ class Rehearsing:
         cycles: Sequence[int],
         times_us: Sequence[int],
         antigens: Sequence[Sequence[Antigen]] = (),
+        norms: Sequence[Sequence[Antigen]] = (),
     ) -> Batches:
-        """See `Rows`."""
+        """See `Rehearses`."""
         found = self._rows.batches(peers, cycles, times_us)
         steps, rows = found.y.shape[1:]
         known = np.zeros((len(peers), len(self._number)), np.bool_)
         known[:, : found.known.shape[1]] = found.known
-        places = np.arange(self._share) * rows // self._share
+        places = np.arange(self._share) * rows // max(1, self._share)
+        scales = self._evidence.shards.scales
         for row, held in enumerate(antigens):
             peer = peers[row]
-            rehearsal = self.reviewed(peer, held, times_us[row]) if held else None
+            scaler = self._evidence.own(peer).scaler
+            if scales is not None:
+                scaler = scales.scaler(peer, norms[row])
+                found.x[row] = scaler(found.x[row])
+            rehearsal = self.reviewed(peer, held, times_us[row]) if held and self._share else None
             drawn = rehearsal and rehearsal.draw(cycles[row], steps, self._share)
             if drawn:
                 x, names, index = drawn
                 numbers = np.array([self._number[name] for name in names], np.int64)
-                found.x[row][:, places] = self._evidence.own(peer).scaler(x)
+                found.x[row][:, places] = scaler(x)
                 found.y[row][:, places] = numbers[index]
                 known[row, numbers] = True
         return Batches(found.x, found.y, known, self._codes)

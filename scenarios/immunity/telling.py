@@ -29,5 +29,5 @@ class Telling:
         self, peer: int, machine: Machine, vector: NDArray[np.float32], now_us: int
     ) -> Contribute:
         """See `scenarios.world.hosts.Tells`."""
-        shard = self.shards.at(peer, now_us)
+        shard = self.shards.at(peer, now_us, machine.norms)
         return Contribute(self.judge.contribution(vector, shard, tail_of(machine.mesh)))

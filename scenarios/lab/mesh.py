@@ -25,11 +25,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A peer that was up, as its picture shows it; nobody borrows here."""
+    """A peer that was up, as its picture shows it; nobody borrows here, nor scales alike."""
 
     vector: NDArray[np.float32]
     view: tuple[Contact, ...]
     mesh: None = None
+    norms: tuple[()] = ()
 
 
 class Pictured:

@@ -97,7 +97,9 @@ def measure(
     alive = dict(world.alive())
     found = {
         peer: judge.judge(
-            world.whole_vector(peer), shards.at(peer, world.now_us), tail_of(alive[peer].mesh)
+            world.whole_vector(peer),
+            shards.at(peer, world.now_us, alive[peer].norms),
+            tail_of(alive[peer].mesh),
         )
         for peer in panel.everybody
         if peer in alive

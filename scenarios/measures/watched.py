@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.antigens import Antigen
 from gossip.contacts import Contact
 
 
@@ -23,6 +24,10 @@ class Seen(Protocol):
     @property
     def mesh(self) -> tuple[NDArray[np.float64], int] | None:
         """What its mesh says of tails; see `gossip.peer.Peer.mesh`. None where none does."""
+
+    @property
+    def norms(self) -> tuple[Antigen, ...]:
+        """What it holds of others' benign rows; see `gossip.peer.Peer.norms`."""
 
 
 class Seat(Protocol):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gossip.antigens import FAMILY_CHARS_MAX, is_family
 from scenarios.plan.reader import Reader
-from scenarios.spec.data import Kind, Source, parse_sharding
+from scenarios.spec.data import Kind, Scaling, Source, parse_sharding
 from scenarios.spec.learning import Method
 from scenarios.spec.mesh import Harm
 
@@ -41,7 +41,14 @@ def check_antigens(reader: Reader) -> None:
             "recordings dealt by site draw rows as a node does; leave it out, or deal them "
             "otherwise, see data.shards",
         )
+    meshed = data.scaling is Scaling.MESH
     if not learning.antigens:
+        if meshed:
+            raise reader.wrong(
+                "data.scaling",
+                "'mesh' needs norms, which travel as antigens; add learning.antigens = true, and "
+                'learning.rehearse = "0 %" for norms alone',
+            )
         return
     if not learning.coded:
         raise reader.wrong(
@@ -54,11 +61,13 @@ def check_antigens(reader: Reader) -> None:
         )
     if not learning.antigens_max:
         raise reader.wrong("learning.antigens_max", "0 holds none; write more, or antigens = false")
+    if meshed and not learning.rehearse:
+        return
     if not 1 <= rehearsed(learning.batch, learning.rehearse) < learning.batch:
         raise reader.wrong(
             "learning.rehearse",
             f"{learning.rehearse} of {learning.batch} rows leaves none to draw, or none of a "
-            "peer's own; see learning.batch",
+            "peer's own; see learning.batch. 0 is for norms alone: data.scaling = 'mesh'",
         )
 
 
@@ -80,6 +89,10 @@ def hostilities(reader: Reader) -> dict[int, Hostility]:
         key = f"mesh.hostile[{place}]"
         if not scenario.learning.antigens:
             raise reader.wrong(key, "misleads by antigens; add learning.antigens = true")
+        if each.presents is Harm.NORM and scenario.data.scaling is not Scaling.MESH:
+            raise reader.wrong(
+                f"{key}.presents", "a norm misleads who scales by it; add data.scaling = 'mesh'"
+            )
         if each.presents in NAMED and not is_family(each.family):
             raise reader.wrong(
                 f"{key}.family",

@@ -33,6 +33,7 @@ class Harm(Enum):
     FORGED = "forged"  # benign traffic in another peer's name
     EXPIRED = "expired"  # what has long ended
     REPLAY = "replay"  # what others said, with a later end
+    NORM = "norm"  # of its benign rows what is absurd
 
 
 @dataclass(frozen=True, slots=True)

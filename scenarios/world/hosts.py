@@ -47,6 +47,10 @@ class Machine(Protocol):
         """What it holds of attacks, its own among it."""
 
     @property
+    def norms(self) -> tuple[Antigen, ...]:
+        """What it holds of benign rows, its own among it."""
+
+    @property
     def kept(self) -> tuple[Antigen, ...]:
         """The same with what has been revoked, for its next life."""
 

@@ -71,8 +71,9 @@ class Rehearses(Protocol):
         cycles: Sequence[int],
         times_us: Sequence[int],
         antigens: Sequence[Sequence[Antigen]],
+        norms: Sequence[Sequence[Antigen]],
     ) -> Batches:
-        """As `Rows.batches`, given the antigens of others that each peer holds."""
+        """As `Rows.batches`, given the antigens of others and the norms that each peer holds."""
 
 
 @dataclass(slots=True, eq=False)
@@ -89,6 +90,7 @@ class Job:
             initial one. Replaced by the trained one.
         momentum: float32 `(dim,)`; None stands for zeros. Replaced by the new one.
         antigens: of others, as `Train` has them; dropped with the vector.
+        norms: that the peer holds; likewise.
         batch: the others that it is trained with, once that is settled.
         row: its place among them.
     """
@@ -100,6 +102,7 @@ class Job:
     local: NDArray[np.float32] | None
     momentum: NDArray[np.float32] | None
     antigens: tuple[Antigen, ...] = ()
+    norms: tuple[Antigen, ...] = ()
     batch: "Batch | None" = None
     row: int = 0
 
@@ -300,9 +303,9 @@ class Postponed:
 
     def _train_here(self, batch: Batch) -> None:
         stack = self._form.new(len(batch.jobs))
-        antigens = [job.antigens for job in batch.jobs]
+        held = [(job.antigens, job.norms) for job in batch.jobs]
         self._fill(stack, batch.jobs)
-        self._train(stack, antigens)
+        self._train(stack, held)
         self._finish(batch, stack)
 
     def _feed(self) -> Worker:
@@ -358,16 +361,19 @@ class Postponed:
             if job.momentum is not None:
                 stack.momentum[row] = job.momentum
             job.vector = job.local = job.momentum = None
-            job.antigens = ()
+            job.antigens = job.norms = ()
 
-    def _train(self, stack: Stack, antigens: Sequence[Sequence[Antigen]] = ()) -> None:
-        """Train in place; in this process or in the worker."""
+    def _train(
+        self, stack: Stack, held: Sequence[tuple[Sequence[Antigen], Sequence[Antigen]]] = ()
+    ) -> None:
+        """Train in place; in this process or in the worker, which gets no antigens and norms."""
         peers = stack.peers.tolist()
         cycles, times_us = stack.cycles.tolist(), stack.times_us.tolist()
         if self._rehearsing is None:
             batches = self.rows.batches(peers, cycles, times_us)
         else:
-            batches = self._rehearsing.batches(peers, cycles, times_us, antigens)
+            antigens, norms = zip(*held, strict=True)
+            batches = self._rehearsing.batches(peers, cycles, times_us, antigens, norms)
         momentum = stack.momentum if self._form.carries else np.zeros_like(stack.vectors)
         outcome = self._learner.train(stack.vectors, momentum, batches)
         shared = self._learner.shared

@@ -264,8 +264,9 @@ class World:
                 timer, due_us = action.timer, max(action.at_us, self.now_us)
                 host.armed[timer] = self._push(due_us, _Due.TIMER, (host, timer))
             case Train(cycle, vector, antigens):
+                told = (antigens, host.machine.norms) if host.machine is not None else ((), ())
                 host.job = Job(
-                    host.index, cycle, self.now_us, vector, host.local, host.momentum, antigens
+                    host.index, cycle, self.now_us, vector, host.local, host.momentum, *told
                 )
                 self._trainer.ask(host.job)
                 due_us = self.now_us + self._physics.train_us[host.index]

@@ -33,7 +33,7 @@ class FakePeer:
         self.cycle = 0 if kept is None else kept.cycle
         self.view: tuple[Contact, ...] = ()
         self.remembered: tuple[Contact, ...] = ()
-        self.antigens = self.kept = ()
+        self.antigens = self.norms = self.kept = ()
         self.mesh = None
         self.log: list[tuple[int, Event]] = []
         self._script = script

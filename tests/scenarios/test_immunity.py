@@ -65,6 +65,9 @@ def flows_read_once():
 
 # What a scenario may ask for
 
+MESHED = {"source": "recordings", "scaling": "mesh", "features": 57, "classes": 2,
+          "separation": 0.35}  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("tables", "message"),
@@ -73,6 +76,13 @@ def flows_read_once():
         ({"learning": {"method": "local"}}, "baseline 'local' has none"),
         ({"learning": {"antigens_max": 0}}, "learning.antigens_max: 0 holds none"),
         ({"learning": {"rehearse": 0.01}}, "learning.rehearse: .* leaves none to draw"),
+        ({"learning": {"rehearse": 0.0}}, "learning.rehearse: .* 0 is for norms alone"),
+        ({"learning": {"antigens": False}, "data": MESHED},
+         "data.scaling: 'mesh' needs norms, .* add learning.antigens = true"),
+        ({"data": {"scaling": "mesh"}}, "data.scaling: means nothing to gaussian data"),
+        ({"data": MESHED | {"rows": 99}}, "data.rows: 99 are too few"),
+        ({"mesh": {"hostile": [{"peers": "1", "presents": "norm"}]}},
+         r"mesh.hostile\[1\].presents: .* add data.scaling = 'mesh'"),
         ({"learning": {"antigens": False},
           "mesh": {"hostile": [{"peers": "1", "presents": "flood"}]}},
          r"mesh.hostile\[1\]: .* add learning.antigens"),
@@ -130,6 +140,16 @@ def test_unscaled_rows_are_those_that_a_peer_trains_on_before_its_scaler(data):
         np.testing.assert_array_equal(own.scaler(own.train_x), scaled.train_x)
         np.testing.assert_array_equal(own.scaler(own.calibrate_x), scaled.calibrate_x)
         np.testing.assert_array_equal(own.train_y, scaled.train_y)
+
+
+@pytest.mark.parametrize("shards", ["natural", "dirichlet(0.3)"])
+def test_rows_to_be_scaled_by_norms_come_as_they_are(shards):
+    given = scenario(data={**BUNDLED, "rows": 150, "shards": shards, "scaling": "mesh"})
+    found, rows = load_data(make_plan(given), peer_names(12))
+    own = found.unscaled[1]
+    np.testing.assert_array_equal(found.shards[1].train_x, own.train_x)
+    np.testing.assert_array_equal(found.at(1, 0).train_x, own.scaler(own.train_x))
+    assert rows.batches([1], [1], [0]).x.max() > own.scaler.bound  # not yet scaled
 
 
 def test_devices_with_little_memory_keep_the_same_rows_unscaled():
