@@ -46,7 +46,7 @@ def figures(document: dict[str, Any]) -> list[float]:
 def test_every_script_is_run_here() -> None:
     # As `make bench` finds them.
     scripts = {path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")}
-    assert scripts == {*SMALLEST, "baselines", "immunity"}
+    assert scripts == {*SMALLEST, "baselines", "budget", "immunity"}
 
 
 @pytest.mark.parametrize("script", SMALLEST)
@@ -120,3 +120,23 @@ def test_immunity_sets_its_arms_side_by_side_where_it_has_the_data(tmp_path: Pat
     assert rows.keys() == {"antigens", "ceiling"}
     assert rows["ceiling"]["+10 share"] == 1.0
     assert rows["antigens"]["MB"] > rows["ceiling"]["MB"] > 0.0
+
+
+def test_every_part_of_the_budget_makes_its_tables_from_made_up_rows() -> None:
+    options = ("--data", "made-up", "--repeats", "1", "--splits", "1", "--peers", "8")
+    parts = ("--part", "all", "--trials", "1")
+    document = json.loads(run("budget", *options, *parts, "--json"))
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for row in document["rows"]:
+        tables.setdefault(next(iter(row)), []).append(row)
+    assert len(tables) == 12
+    rules = {(row["own rows"], row["rule"]): row for row in tables["thresholds"]}
+    assert rules[50, "split conformal"]["silent %"] == 100
+    assert rules[50, "borrowed"]["silent %"] == 0
+    assert 0 < rules[168, "oracle"]["alarms %"] < 3
+    assert rules[168, "oracle"]["found"] > rules[168, "split conformal"]["found"] > 0
+    shifts = {(row["way"], row["lie"], row["say"]): row["level's shift"] for row in tables["liars"]}
+    assert shifts["push-sum as in the paper", 1, "too much"] > shifts["ours", 1, "too much"] > 0
+    found = {(row["rule"], row["attack flows %"]): row["found"] for row in tables["contamination"]}
+    assert found["borrowed", 0.0] > found["borrowed", 5.0]
+    assert tables["changes"][0]["alarms 1% to 10%"] < 2_000
