@@ -149,6 +149,7 @@ class Gateway:
             settings.node.state_dir,
             Presenter(settings.antigens, identity.peer, self._fingerprint.schema, self._seal, seed),
             Rehearsal(len(SCHEMA), seed, identity.peer, budget),
+            seed,
         )
         self._antigens = tuple[Antigen, ...]()
         self._reports = Reports()
@@ -310,8 +311,9 @@ class Gateway:
     def _take(self, flows: Sequence[Flow]) -> None:
         """Flows of any sensor. Their own time, not ours, says when an incident is over."""
         self._since_training += len(flows)
+        serving = self._watch.serving  # it may give way to another because of these flows
         anomalies = self._watch.observe(flows)
-        self._alerter.take(anomalies, self._watch.serving, self._flow_time_s())
+        self._alerter.take(anomalies, serving, self._flow_time_s())
 
     async def _pace(self) -> None:
         """Wait, while learning, until what was taken has been trained on."""
@@ -327,6 +329,7 @@ class Gateway:
         plan = self._immune.plan(action, self._watch, peer.antigens, now_s)
         done = await off_the_loop(partial(self._immune.carry_out, plan))
         self._immune.settle(done)
+        self._watch.guarding.suspects = done.suspects
         batches = self._watch.batches(action.cycle, done.drawn)
         # Left behind when the node stops: `_snapshot` saves what the last training left.
         return await off_the_loop(partial(self._trainer.train, action, batches))

@@ -13,15 +13,24 @@ of the interval? And the scores themselves by ADWIN: benign traffic may change b
 A flow believed benign is one that nothing speaks against but, perhaps, its score: no label, no
 storm, no burst. Leaving out what scores high would show a rate of zero for ever.
 
+A flow that looks like a known attack is not believed benign either, or a model that has just learnt
+one would be gone back from for finding it. What is known must not be the model's own word.
+
 Nothing here scores rows or reads a clock: the caller counts, and keeps a bounded number of recent
 rows. What is remembered is two models and some counts.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil, exp, pi
-from typing import Generic, TypeVar, final
+from typing import Any, Generic, TypeVar, final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from gossip.arrays import wanted
+from gossip.errors import StateError
 from gossip.learning.beta import clopper_pearson
 from gossip.learning.drift import Adwin
 
@@ -42,6 +51,10 @@ budgets would make 12 of. Our choice."""
 
 TRIALS = 3
 """Passed trials, one a cycle, before a new model takes over from the last good one. Our choice."""
+
+LOOKS_MAX = 32
+REASON_BYTES_MAX = 512
+"""Bounds of what is read from the disk; ours is less."""
 
 
 class Standing(Enum):
@@ -114,6 +127,11 @@ class Guard(Generic[Model]):
         return self._expected
 
     @property
+    def trial_rows(self) -> int:
+        """Rows that a trial needs."""
+        return min(self._proof, FIRST_LOOK)
+
+    @property
     def realised(self) -> tuple[int, int]:
         """Alarms among flows believed benign, and these, since the counts started anew."""
         return self._alarms, self._flows
@@ -133,10 +151,6 @@ class Guard(Generic[Model]):
             return self.good
         self.serving, self._expected = model, expected
         return model
-
-    def remember(self, good: Model, expected: tuple[float, float]) -> None:
-        """The last good model, as kept over a restart, with what its calibration promises."""
-        self.good, self._good_expected = good, expected
 
     def saw(self, score: float, alarm: bool) -> Breach | None:
         """Count a flow believed benign; tells when the budget is not kept.
@@ -177,7 +191,7 @@ class Guard(Generic[Model]):
         """Decide after a breach, by what both models say of recent rows believed benign.
 
         The last good model is gone back to if it keeps its promise on the very rows on which the
-        one that serves does not: then the model is to blame. If it does not either, or there is
+        one that serves does not, and alarms less: then the model is to blame. If not, or there is
         none, the traffic has changed, and the threshold has to follow.
 
         Args:
@@ -193,6 +207,7 @@ class Guard(Generic[Model]):
             self.standing is not Standing.FALLEN
             and good_alarms is not None
             and good_alarms < alarms
+            and not _keeps(alarms, flows, self._expected)
             and _keeps(good_alarms, flows, self._good_expected)
         )
         if fits and self.good is not None:
@@ -212,7 +227,7 @@ class Guard(Generic[Model]):
         """
         if self.standing is not Standing.FALLEN or self.candidate is None:
             return False
-        enough = flows >= min(self._proof, FIRST_LOOK)
+        enough = flows >= self.trial_rows
         passed = enough and alarms <= flows * self._candidate_expected[1]
         self._passed = self._passed + 1 if passed else 0
         if self._passed < TRIALS:
@@ -224,6 +239,61 @@ class Guard(Generic[Model]):
         self._rate.restart()
         self._long = (0, 0)
         return True
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays for the store, without the models, which are the caller's to keep.
+
+        What is on trial is not among them, nor are the windows in which changes are looked for.
+        """
+        reason = (self.reason or "").encode()[:REASON_BYTES_MAX]
+        counts = (self._flows, self._alarms, self._looks, self._next_look, *self._long)
+        return {
+            "standing": np.array([list(Standing).index(self.standing)], np.int64),
+            "counts": np.array(counts, np.int64),
+            "expected": np.array([self._expected, self._good_expected]),
+            "reason": np.frombuffer(reason, np.uint8),
+        }
+
+    def restore(
+        self, arrays: Mapping[str, NDArray[Any]], serving: Model | None, good: Model | None
+    ) -> None:
+        """Become what `to_arrays` described.
+
+        Args:
+            arrays: from the store.
+            serving: the model that served.
+            good: the last good one; None where there was none.
+
+        Raises:
+            StateError: an array is absent or damaged. Nothing changed.
+        """
+        what = "the stored watch over the budget"
+        standing, counts, expected, reason = wanted(
+            arrays, what, "standing", "counts", "expected", "reason"
+        )
+        try:
+            found = list(Standing)[_whole(standing, 1)[0]]
+            flows, alarms, looks, next_look, long_alarms, long_flows = _whole(counts, 6)
+            (low, high), (good_low, good_high) = np.asarray(expected, np.float64).tolist()
+            said = np.asarray(reason, np.uint8).tobytes().decode()
+        except (IndexError, TypeError, ValueError) as error:
+            raise StateError(f"{what} is damaged; restore the folder from a backup") from error
+        sound = (
+            looks <= LOOKS_MAX
+            and alarms <= flows < next_look == FIRST_LOOK << looks
+            and long_alarms <= long_flows < LONG_LOOK
+            and 0 <= low <= high <= 1
+            and 0 <= good_low <= good_high <= 1
+            and len(said) <= REASON_BYTES_MAX
+            and (found is Standing.UNPROVEN or good is not None)
+        )
+        if not sound:
+            raise StateError(f"{what} is damaged; restore the folder from a backup")
+        self.standing, self.reason = found, said or None
+        self.serving, self.good, self.candidate, self._passed = serving, good, None, 0
+        self._expected, self._good_expected = (low, high), (good_low, good_high)
+        self._flows, self._alarms, self._looks, self._next_look = flows, alarms, looks, next_look
+        self._long = (long_alarms, long_flows)
 
     def _left(self, alarms: int, flows: int) -> Breach:
         low, high = self._expected
@@ -243,6 +313,19 @@ class Guard(Generic[Model]):
     def _restart(self) -> None:
         self._flows = self._alarms = self._looks = 0
         self._next_look = FIRST_LOOK
+
+
+def _whole(array: NDArray[Any], length: int) -> list[int]:
+    """Numbers of a stored array.
+
+    Raises:
+        ValueError: they are not so many whole numbers from 0 to 2**40.
+    """
+    if array.shape != (length,) or array.dtype != np.int64 or not (array < 2**40).all():
+        raise ValueError(f"{length} whole numbers")
+    if (array < 0).any():
+        raise ValueError("a negative number")
+    return [int(number) for number in array]
 
 
 def _keeps(alarms: int, flows: int, expected: tuple[float, float]) -> bool:

@@ -98,6 +98,25 @@ class Rehearsal:
         """Families that are rehearsed, sorted."""
         return tuple(self._used)
 
+    def tolerated(self) -> list[tuple[Antigen, Mixture]]:
+        """Antigens in use that cost this peer's own benign rows no more than the budget.
+
+        Nobody's word releases them, so they are evidence of what an attack is.
+        """
+        return [
+            (antigen, mixture)
+            for told in self._used.values()
+            for antigen, mixture in told
+            if not self._known[antigen.id].dear
+        ]
+
+    def tolerates(self, mixture: Mixture) -> bool:
+        """Whether what this describes would cost no more than the budget."""
+        if self._benign is None:
+            return False
+        rng = self._rng(f"own {mixture.pack().hex()}")
+        return not self._benign.cost(counted(mixture), rng).exceeds(self._budget)
+
     def review(
         self,
         antigens: Sequence[Antigen],

@@ -1,5 +1,6 @@
 """A bounded, fair sample of the rows a gateway has seen."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.arrays import wanted
-from gossip.draws import Purpose, draw
+from gossip.draws import Purpose, draw, generator
 from gossip.errors import StateError
 
 
@@ -75,6 +76,28 @@ class Reservoir:
         self._rows[place] = row
         return True
 
+    def follow(self, recent: NDArray[np.float32], least: int) -> None:
+        """Forget of the past what is not needed, because rows have changed.
+
+        Keeps `recent` rows, and of the others at random what makes up `least` with them; from then
+        on rows are taken in as by a reservoir that has seen no more than these.
+
+        Args:
+            recent: the last rows that were offered, float32 `(n, features)`, kept or not.
+            least: rows to hold afterwards, if there are so many.
+        """
+        recent = recent[-len(self._rows) :]
+        known = Counter(row.tobytes() for row in recent)
+        others = [row for row in self.rows if not _taken(known, row)]
+        count = min(max(least, len(recent)), len(self._rows)) - len(recent)
+        about = f"{self._key.peer}\0follow {self._key.index}"
+        rng = generator(self._key.seed, about, self._seen, Purpose.ROWS)
+        some = sorted(rng.permutation(len(others))[:count].tolist())
+        kept = [*(others[i].copy() for i in some), *recent]
+        self._held = self._seen = len(kept)
+        for place, row in enumerate(kept):
+            self._rows[place] = row
+
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Arrays for the store: the rows held and the number seen."""
         return {"rows": self._rows[: self._held].copy(), "seen": np.array([self._seen], np.int64)}
@@ -97,3 +120,11 @@ class Reservoir:
         self._held = min(len(rows), len(self._rows))
         self._rows[: self._held] = rows[: self._held]
         self._seen = int(seen[0])
+
+
+def _taken(known: Counter[bytes], row: NDArray[np.float32]) -> bool:
+    """Whether a row is one of those counted, which is then one fewer."""
+    if not known[row.tobytes()]:
+        return False
+    known[row.tobytes()] -= 1
+    return True

@@ -178,6 +178,10 @@ class Samples:
         """Unlabelled rows of a role, unscaled float32 `(n, features)`."""
         return self._pools[role.value].rows
 
+    def follow(self, role: Role, recent: NDArray[np.float32], least: int) -> None:
+        """Forget of a role's past what is not needed, see `Reservoir.follow`."""
+        self._pools[role.value].follow(recent, least)
+
     def family(self, family: int, role: Role = Role.TRAIN) -> NDArray[np.float32]:
         """Labelled rows of a family to train on or held out, unscaled float32 `(n, features)`."""
         return self._pools[_pool(family, role)].rows

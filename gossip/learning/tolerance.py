@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossip.learning.beta import clopper_pearson
 from gossip.learning.mixture import Floats, Mixture
@@ -132,10 +133,14 @@ class Likeness:
         own = self._antigen.log_density(scaler(antigen.draw(DRAWS, rng)), SPREAD)
         self._least = np.quantile(own, 1.0 - RECALL)
 
-    def share(self, rows: Floats) -> float:
-        """Of these rows, unscaled float32 `(n, features)`, how many look like it."""
+    def of(self, rows: Floats) -> NDArray[np.bool_]:
+        """Which of unscaled rows, float32 `(n, features)`, look like it, bool `(n,)`."""
         found = self._antigen.log_density(self._scaler(rows), SPREAD)
-        return float((found >= self._least).mean())
+        return np.asarray(found >= self._least)
+
+    def share(self, rows: Floats) -> float:
+        """Of these rows, likewise, how many do."""
+        return float(self.of(rows).mean())
 
 
 class Benign:

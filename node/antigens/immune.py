@@ -21,15 +21,18 @@ from gossip.antigens import EVIDENCE_MIN, Antigen, is_family, is_live
 from gossip.contacts import PeerId
 from gossip.errors import StateError
 from gossip.learning.rehearsal import Rehearsal
+from gossip.learning.scaling import Scaler
 from gossip.learning.tolerance import Verdict
 from node.antigens import approvals
 from node.antigens.leaving import size_of
-from node.antigens.presenting import Due, Presenter
+from node.antigens.presenting import Due, Evidence, Presenter
+from node.antigens.suspecting import Suspecting
 from node.config.settings import AntigenSettings
 from node.logs import get_logger
 from node.rates import TokenBucket
 from node.status.document import AntigensStatus, AntigenStatus
 from node.vocabulary import Drawn
+from node.watch.suspects import Suspects
 from node.watch.watch import Watch
 
 LINES_PER_MINUTE = 30
@@ -53,6 +56,8 @@ class Plan:
     due: tuple[Due, ...]
     steps: int
     rows: int
+    scaler: Scaler | None
+    evidence: tuple[Evidence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class Done:
     made: tuple[Antigen, ...]
     approved: tuple[bytes, ...]
     trouble: str
+    suspects: Suspects
 
 
 class Immune:
@@ -75,6 +81,8 @@ class Immune:
         folder: its state folder, where approvals are.
         presenter: of its own.
         rehearsal: of others'.
+        seed: secret.
+        now_s: any clock that does not go back.
     """
 
     def __init__(
@@ -84,6 +92,7 @@ class Immune:
         folder: Path,
         presenter: Presenter,
         rehearsal: Rehearsal,
+        seed: bytes,
         now_s: Callable[[], float] = monotonic,
     ) -> None:
         self._settings = settings
@@ -97,6 +106,7 @@ class Immune:
         self._ready: list[Antigen] = []
         self._lines = TokenBucket(LINES_PER_MINUTE)
         self._now_s = now_s
+        self._suspecting = Suspecting(seed)
 
     # A life begins
 
@@ -156,6 +166,8 @@ class Immune:
             self._presenter.due(watch.evidence() if sharing else (), held, now_s, watch.scaler),
             config.steps,
             config.rows,
+            watch.scaler,
+            self._suspecting.wanted(watch),
         )
 
     def carry_out(self, plan: Plan) -> Done:
@@ -172,7 +184,8 @@ class Immune:
         verdicts = rehearsal.verdicts
         seen = {each.id: _judged(each, verdicts[each.id]) for each in plan.antigens}
         made = tuple(self._presenter.make(due) for due in plan.due)
-        return Done(drawn, seen, made, approved, trouble)
+        suspects = self._suspecting.suspects(rehearsal, plan.evidence, plan.scaler)
+        return Done(drawn, seen, made, approved, trouble, suspects)
 
     def settle(self, done: Done) -> None:
         """On the loop, after it."""

@@ -80,8 +80,15 @@ class DetectorStatus:
         expected_a_day_low: the same in false alarms a day, at the rate at which flows came since
             the start by their own time, and expected_a_day_high; None for the first minute.
         standing: "proven" where flows believed benign alarmed no more often than the calibration
-            promises, in as many as it takes to tell; "unproven" until then, and after a breach.
+            promises, in as many as it takes to tell; "unproven" until then, and after a breach;
+            "fallen back" where a newer model broke the promise and an older, proven one serves.
         breach: what spoke against it last, until it is proven again; else empty.
+        standing_since_ts_s: since when it stands so or, if that was later, when the last breach
+            was, by the flows' own time, s since 1970; None at first.
+        breaches: times that the budget was found not kept, since the start.
+        fall_backs: of these, those on which the last good model took over; recalibrations, those on
+            which the threshold was made anew with recent flows.
+        returns: times that a new model proved itself and took over from the last good one.
         false_alarm_share: measured on held-out flows; None where there are none.
         false_alarm_share_low: end of its 95 % interval, and false_alarm_share_high the other.
     """
@@ -103,6 +110,11 @@ class DetectorStatus:
     expected_a_day_high: float | None = None
     standing: str = "unproven"
     breach: str = ""
+    standing_since_ts_s: float | None = None
+    breaches: int = 0
+    fall_backs: int = 0
+    recalibrations: int = 0
+    returns: int = 0
     false_alarm_share: float | None = None
     false_alarm_share_low: float | None = None
     false_alarm_share_high: float | None = None

@@ -176,7 +176,7 @@ def _detector(detector: DetectorStatus) -> Iterator[Text]:
             ("calibration", calibration),
             ("threshold", f"{threshold} for a budget of {share_text(detector.budget)}{rests_on}"),
             ("false alarms", [measured, *_expected(detector)]),
-            ("budget", _standing(detector)),
+            ("budget", [*_standing(detector)]),
             ("flows", f"{detector.flows_seen:,} seen, {detector.flows_anomalous:,} anomalous"),
             ("model", detector.model or "—"),
             ("loss", "—" if detector.loss is None else f"{detector.loss:.4g}"),
@@ -184,10 +184,23 @@ def _detector(detector: DetectorStatus) -> Iterator[Text]:
     )
 
 
-def _standing(detector: DetectorStatus) -> Text:
-    if detector.breach:
-        return _said(f"in doubt: {detector.breach}", "yellow")
-    return _said("kept" if detector.standing == "proven" else "not yet proven to be kept")
+def _standing(detector: DetectorStatus) -> Iterator[Text]:
+    since = ""
+    if detector.standing_since_ts_s is not None:
+        since = f", since {short_time(detector.standing_since_ts_s)}"
+    if detector.standing == "fallen back":
+        yield _said(f"the last good model serves{since}: {detector.breach}", "red")
+    elif detector.breach:
+        yield _said(f"in doubt{since}: {detector.breach}", "yellow")
+    elif detector.standing == "proven":
+        yield _said(f"kept{since}")
+    else:
+        yield _said("not yet proven to be kept")
+    if detector.breaches:
+        yield _said(
+            f"{_counts({'breaches': detector.breaches, 'fallen back': detector.fall_backs})}, "
+            f"calibrated anew {detector.recalibrations:,}, new models proven {detector.returns:,}"
+        )
 
 
 def _expected(detector: DetectorStatus) -> Iterator[str]:

@@ -20,7 +20,7 @@ from gossip.features import FeatureExtractor
 from gossip.flows import Flow
 from gossip.learning.calibration import State, calibrate, rows_needed
 from gossip.learning.codes import codes
-from gossip.learning.guard import Guard
+from gossip.learning.guard import Breach, Standing
 from gossip.learning.learner import Batches
 from gossip.learning.samples import Role, SampleConfig, Samples
 from gossip.learning.scaling import Scaler
@@ -30,6 +30,7 @@ from gossip.learning.tails import BORROWED, LENGTH, MeshTail, Numbers
 from node.alerts.incidents import Anomaly
 from node.antigens.presenting import Evidence
 from node.vocabulary import Drawn, joined, mixed
+from node.watch.guarding import Guarding
 from node.watch.memory import Memory, Seen
 from node.watch.serving import Judged, Serving
 
@@ -58,8 +59,7 @@ class Watch:
         rehearsed: families that are learnt from others' antigens now.
         told: what the mesh may know of this gateway's scores, see `tails.contribution`; None where
             there are too few rows.
-        guard: says whether the budget is kept on flows believed benign. It is only listened to: no
-            older model is gone back to, for one that finds a new attack alarms more, too.
+        guarding: sees to it that the budget is kept.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Watch:
         self.rehearsed: tuple[str, ...] = ()
         self.told: Numbers | None = None
         self._mesh: MeshTail | None = None
-        self.guard = Guard[Serving](budget)
+        self.guarding = Guarding(shape, budget, samples.features)
         self._memory = Memory(budget, samples, seed, peer)
         self._shape = shape
         self._budget = budget
@@ -151,12 +151,23 @@ class Watch:
             anomalous = judged.anomalous & ~cold
             judged = replace(judged, anomalous=anomalous)
         score = np.zeros(len(rows)) if judged is None else judged.score
-        for flow, row, odd, unfit, high in zip(
-            flows, rows, anomalous.tolist(), cold.tolist(), score.tolist(), strict=True
+        breach: Breach | None = None
+        known: set[int] | None = None
+        for i, (flow, odd, unfit) in enumerate(
+            zip(flows, anomalous.tolist(), cold.tolist(), strict=True)
         ):
-            believed, _ = self._memory.learn_from(flow, row, odd=odd, cold=unfit)
-            if believed and watching:
-                self._count(high, odd=odd)
+            believed, calibrates = self._memory.learn_from(flow, rows[i], odd=odd, cold=unfit)
+            if not believed:
+                continue
+            if odd:  # looked at only where it matters, and then for all flows at once
+                known = self._known(rows, anomalous) if known is None else known
+                if i in known:
+                    continue
+            self.guarding.remember(rows[i], calibrates=calibrates)
+            if watching and breach is None:  # after one, another model is to be judged
+                breach = self.guarding.saw(float(score[i]), flow.ts, alarm=odd)
+        if breach is not None:
+            self._settle(breach)
         if judged is None or serving is None:
             return []
         return serving.anomalies(self._shape, flows, rows, judged, self.samples.rows(Role.TRAIN))
@@ -168,10 +179,22 @@ class Watch:
         """
         return None if self.serving is None else self.serving.judge(self._shape, rows)
 
-    def _count(self, score: float, *, odd: bool) -> None:
-        breach = self.guard.saw(score, odd)
-        if breach is not None:  # the next training calibrates anew, and is judged from zero
-            self.guard.settle(breach.flows, breach.alarms, None)
+    def _known(self, rows: Rows, anomalous: NDArray[np.bool_]) -> set[int]:
+        """Which of the anomalous rows look like an attack that is known, whatever the model."""
+        odd = np.flatnonzero(anomalous)
+        return set(odd[self.guarding.suspects(rows[odd])].tolist())
+
+    def _settle(self, breach: Breach) -> None:
+        """Go back to the last good model, or calibrate the one that serves on recent rows, too."""
+        good = self.guarding.settle(breach)
+        if good is not None:
+            self.serving = good
+        elif self.serving is not None:
+            recent = self.guarding.calibrating()
+            self.samples.follow(Role.CALIBRATE, recent, rows_needed(self._budget))
+            now = self.serving
+            made, _ = self._calibrated(now.vector, now.cycle, now.scaler, now.names)
+            self.serving = self.guarding.offer(made)
 
     def batches(self, cycle: int, drawn: Drawn | None = None) -> Batches | None:
         """Rows for one cycle of training; None while there are too few.
@@ -203,19 +226,28 @@ class Watch:
         reference = self.samples.rows(Role.TRAIN)
         if self.scaler is None or len(reference) < REFERENCE_ROWS_MIN:
             return
-        held = self.samples.rows(Role.CALIBRATE)
-        if self.serving is not None:
-            vector = vector + SERVING_MEMORY * (self.serving.vector - vector)
-        known = scores(self._shape, vector, self.scaler(reference), codes(self.names))
-        unknown = scores(self._shape, vector, self.scaler(held), codes(self.names))
-        made = calibrate(known, unknown, self._budget, self._mesh)
-        self.told = made.contribution(known, unknown, self._mesh)
-        self._take_up(Serving(vector.copy(), made, cycle, self.scaler, self.names))
+        guard = self.guarding.guard
+        fallen = guard.standing is Standing.FALLEN
+        before = guard.candidate if fallen else self.serving
+        if before is not None:
+            vector = vector + SERVING_MEMORY * (before.vector - vector)
+        made, self.told = self._calibrated(vector.copy(), cycle, self.scaler, self.names)
+        if made.calibration.state is State.WATCHING:
+            self.serving = self.guarding.offer(made)
+        elif not fallen:
+            self.serving = made
 
-    def _take_up(self, serving: Serving) -> None:
-        self.serving = serving
-        if serving.calibration.state is State.WATCHING:
-            self.guard.offer(serving, serving.calibration.rate)
+    def _calibrated(
+        self, vector: Rows, cycle: int, scaler: Scaler, names: tuple[str, ...]
+    ) -> tuple[Serving, Numbers | None]:
+        """A model with a threshold by the rows held now, and what the mesh may know of it."""
+        known, unknown = (
+            scores(self._shape, vector, scaler(self.samples.rows(role)), codes(names))
+            for role in (Role.TRAIN, Role.CALIBRATE)
+        )
+        made = calibrate(known, unknown, self._budget, self._mesh)
+        told = made.contribution(known, unknown, self._mesh)
+        return Serving(vector, made, cycle, scaler, names), told
 
     def _hear(self, mesh: MeshTail | None) -> None:
         """Remember what the mesh says, unless it could lend all that is needed and now no longer.
@@ -241,6 +273,7 @@ class Watch:
         arrays = self._memory.to_arrays()
         if self.serving is not None:
             arrays |= prefixed("serving", self.serving.to_arrays())
+            arrays |= prefixed("guard", self.guarding.to_arrays())
         if self.told is not None:
             arrays["told"] = self.told
         if self._mesh is not None:
@@ -258,8 +291,11 @@ class Watch:
             # As written before models carried their calibration and scaler.
             serving = prefixed("scaler", group_of(arrays, "scaler")) | serving
             serving = prefixed("calibration", group_of(arrays, "calibration")) | serving
-            self._take_up(Serving.from_arrays(serving, self._shape.layout.dim))
-        if self.serving is not None:
+            self.serving = Serving.from_arrays(serving, self._shape.layout.dim)
+            if guard := group_of(arrays, "guard"):
+                self.guarding.restore(guard, self.serving)
+            elif self.state is State.WATCHING:  # as written before the guard was kept
+                self.guarding.offer(self.serving)
             self.rehearsed = self.serving.names[len(self.samples.config.names) :]
         self.told = _of_the_mesh(arrays, "told")
         if (mesh := _of_the_mesh(arrays, "mesh")) is not None:

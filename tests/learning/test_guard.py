@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gossip.errors import StateError
 from gossip.learning.guard import LONG_LOOK, TRIALS, Breach, Cause, Guard, Remedy, Standing
 
 EXPECTED = (0.003, 0.023)
@@ -120,12 +121,60 @@ def test_the_good_model_can_become_bad_as_well() -> None:
     assert guard.offer("recalibrated", EXPECTED) == "recalibrated"
 
 
-def test_the_good_model_is_remembered_over_a_restart() -> None:
-    guard = watching("poisoned")
-    guard.remember("good", EXPECTED)
-    assert feed(guard, 0.2, 2_000) < 300
-    assert guard.settle(200, 40, 2) is Remedy.FALL_BACK
-    assert (guard.serving, guard.expected) == ("good", EXPECTED)
+def test_it_takes_more_than_chance_and_fewer_alarms_to_fall_back() -> None:
+    guard = proven()
+    guard.offer("newer", EXPECTED)
+    assert guard.settle(200, 2, 0) is Remedy.RECALIBRATE, "the one that serves keeps its promise"
+
+
+def restored(guard: Guard[str], **changes: np.ndarray) -> Guard[str]:
+    again = Guard[str](BUDGET)
+    again.restore({**guard.to_arrays(), **changes}, guard.serving, guard.good)
+    return again
+
+
+def test_everything_but_a_trial_outlives_a_restart() -> None:
+    guard = fallen()
+    guard.offer("newer", EXPECTED)
+    assert feed(guard, BUDGET, 100) == 100
+    again = restored(guard)
+    assert (again.standing, again.reason) == (Standing.FALLEN, guard.reason)
+    assert (again.serving, again.good, again.candidate) == ("good", "good", None)
+    assert (again.realised, again.expected) == (guard.realised, EXPECTED)
+    assert again.to_arrays().keys() == guard.to_arrays().keys()
+    poisoned = watching("good")
+    assert feed(poisoned, BUDGET, 600) == 600
+    poisoned.offer("poisoned", (0.0, 0.01))
+    again = restored(poisoned)
+    assert feed(again, 0.2, 2_000) < 300
+    assert again.settle(200, 40, 2) is Remedy.FALL_BACK
+    assert (again.serving, again.expected) == ("good", EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("standing", np.array([3])),
+        ("standing", np.array([-1])),
+        ("counts", np.array([5, 6, 0, 64, 0, 0])),
+        ("counts", np.array([5, 4, 0, 65, 0, 0])),
+        ("counts", np.array([5, 4, 2**39, 64, 0, 0])),
+        ("counts", np.array([5, 4, 0, 64, 0, LONG_LOOK])),
+        ("counts", np.zeros(6)),
+        ("expected", np.array([[0.5, np.nan], [0.0, 1.0]])),
+        ("expected", np.zeros(3)),
+        ("reason", np.full(4, 0xFF, np.uint8)),
+    ],
+)
+def test_what_was_stored_is_checked(name: str, value: np.ndarray) -> None:
+    with pytest.raises(StateError, match="damaged; restore the folder from a backup"):
+        restored(fallen(), **{name: value})
+
+
+def test_to_have_fallen_back_without_a_good_model_is_damage() -> None:
+    again = Guard[str](BUDGET)
+    with pytest.raises(StateError, match="damaged"):
+        again.restore(fallen().to_arrays(), "good", None)
 
 
 def test_a_senseless_budget_is_refused() -> None:

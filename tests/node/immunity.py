@@ -24,7 +24,7 @@ def immune(settings: Settings, folder: Path, identity: Identity = ME) -> Immune:
     about, peer = settings.antigens, identity.peer
     presenter = Presenter(about, peer, PRINT.schema, Ed25519Seal(identity), b"secret")
     rehearsal = Rehearsal(len(SCHEMA), b"secret", peer, settings.detector.budget)
-    return Immune(about, peer, folder, presenter, rehearsal)
+    return Immune(about, peer, folder, presenter, rehearsal, b"secret")
 
 
 def by_another(family: str, rows: np.ndarray, created_s: int, life_s: int = 86_400) -> Antigen:

@@ -28,6 +28,7 @@ from node.status import document
 from node.status.condition import PEERS_SHOWN, Condition
 from node.status.reports import LINES_PER_MINUTE, REASONS_MAX, Reports
 from node.status.view import render
+from node.times import short_time
 from tests.node.immunity import immune
 from tests.node.traffic import benign, parsed, write
 
@@ -178,7 +179,10 @@ def test_a_budget_that_is_not_kept_is_said_with_its_reason_until_it_is_again(par
     found = parts.document().detector
     assert found.standing == "unproven"
     assert "flows believed benign" in found.breach
-    assert f"in doubt: {found.breach}" in render(parts.document()).plain
+    assert (found.breaches, found.recalibrations, found.fall_backs) == (1, 1, 0)
+    said = render(parts.document()).plain
+    assert f"in doubt, since {short_time(found.standing_since_ts_s)}: {found.breach}" in said
+    assert "breaches 1, fallen back 0, calibrated anew 1, new models proven 0" in said
     watch.serving = honest
     watch.observe(parsed(benign(500, first=1000)))
     found = parts.document().detector
