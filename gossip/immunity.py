@@ -144,7 +144,7 @@ class Immunity:
         self._others: tuple[Antigen, ...] | None = ()
         self._norms: tuple[Antigen, ...] | None = ()
         self._passed: dict[bytes, None] = {}
-        self._graves: dict[Key, Age] = {}  # of tombstones for which there was no room
+        self._graves: dict[Key, Held] = {}  # tombstones for which there was no room
         # Whom an id was asked of, in this cycle and in the one before; None once answered.
         self._asked: dict[bytes, PeerId | None] = {}
         self._before: dict[bytes, PeerId | None] = {}
@@ -163,7 +163,7 @@ class Immunity:
     @property
     def antigens(self) -> tuple[Antigen, ...]:
         """All that stand of families, our own among them, by family and origin."""
-        return tuple(a for a in self.kept if not a.revokes and not a.is_norm)
+        return tuple(a for a in self._sorted() if not a.revokes and not a.is_norm)
 
     @property
     def others(self) -> tuple[Antigen, ...]:
@@ -176,21 +176,32 @@ class Immunity:
     def norms(self) -> tuple[Antigen, ...]:
         """All norms that stand, our own among them, by origin; the same until that changes."""
         if self._norms is None:
-            self._norms = tuple(a for a in self.kept if not a.revokes and a.is_norm)
+            self._norms = tuple(a for a in self._sorted() if not a.revokes and a.is_norm)
         return self._norms
 
     @property
     def kept(self) -> tuple[Antigen, ...]:
-        """All that is held, revocations among it, by family and origin: for `restore`."""
+        """All that is held, by family and origin, and then every revocation kept in mind.
+
+        For `restore`. At most `PASSED_MAX` are not held.
+        """
+        return *self._sorted(), *(grave.antigen for grave in self._graves.values())
+
+    def _sorted(self) -> tuple[Antigen, ...]:
         return tuple(h.antigen for _, h in sorted(self._held.items()))
 
     def restore(self, kept: Iterable[Antigen], now_us: int) -> None:
-        """Hold again what an earlier life held, but for what has ended or does not verify."""
+        """Hold again what an earlier life `kept`, but for what has ended or does not verify."""
         now_s = self._now_s(now_us)
         for antigen in kept:
             held = self._candidate(antigen)
-            if not self._unfit(held, now_s) and self._verifies(antigen):
+            why = self._unfit(held, now_s)
+            if why not in {"", _CROWDED} or not self._verifies(antigen):
+                continue
+            if not why:
                 self._store(held)
+            elif antigen.revokes:
+                _remember(self._graves, held.key, held)
 
     def begin_cycle(self, cycle: int, now_us: int) -> None:
         """Forget what has expired; ask anew for what did not come."""
@@ -343,9 +354,9 @@ class Immunity:
         old = self._held.get(new.key)
         if old is None:
             grave = self._graves.get(new.key)
-            if grave is not None and grave >= new.age and not new.antigen.revokes:
+            if grave is not None and grave.age >= new.age and not new.antigen.revokes:
                 return "an antigen that its origin has revoked"
-            return "" if self._leaving(new) is not None else "an antigen for which there is no room"
+            return "" if self._leaving(new) is not None else _CROWDED
         if old.age >= new.age:
             return "an antigen no newer than what is held"
         revokes = new.antigen.revokes and not old.antigen.revokes
@@ -358,8 +369,10 @@ class Immunity:
         leaving = [old] if old is not None else self._leaving(new) or []
         for held in leaving:
             if held.antigen.revokes and held is not old:
-                _remember(self._graves, held.key, held.age)
+                _remember(self._graves, held.key, held)
         self._drop(leaving)
+        if new.antigen.revokes:
+            self._graves.pop(new.key, None)
         self._held[new.key] = new
         self._by_id[new.id] = new.antigen
         self._passed.pop(new.id, None)
@@ -414,6 +427,8 @@ class Immunity:
 
 
 _NOTHING = Heard()
+
+_CROWDED = "an antigen for which there is no room"
 
 _HASTY = "an antigen renewed twice in one cycle"
 """Only the first is taken, so that an origin cannot make the mesh carry one family without end;

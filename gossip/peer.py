@@ -166,7 +166,10 @@ class Peer:
 
     @property
     def kept(self) -> tuple[Antigen, ...]:
-        """All that are held, revocations too, to hand to `Start` in the next life."""
+        """All that are held, revocations too, to hand to `Start` in the next life.
+
+        Revocations among it for which there was no room: what they revoke stays away then, too.
+        """
         return () if self._immunity is None else self._immunity.kept
 
     @property

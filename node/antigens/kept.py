@@ -12,8 +12,10 @@ from gossip.arrays import wanted
 from gossip.errors import RemoteError, StateError
 
 NAME = "antigens"
-KEPT_MAX = 256
-"""Four times as many as a peer may hold."""
+KEPT_MAX = 1_024
+"""Antigens that are read. A peer holds 64 and 32 norms at most, and keeps 512 revocations in mind
+for which it has no room (`gossip.immunity.PASSED_MAX`): 200 bytes each. The rest is room for a
+release that keeps more."""
 
 
 def to_arrays(antigens: Iterable[Antigen]) -> dict[str, NDArray[Any]]:

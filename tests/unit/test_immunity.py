@@ -21,6 +21,7 @@ from gossip.immunity import (
     Immunity,
 )
 from gossip.messages import Give, Have, Want
+from node.antigens.kept import KEPT_MAX, from_arrays, to_arrays
 from tests.unit.meshes import FINGERPRINT
 from tests.unit.sealing import DAY_S, KeyedHash, an_antigen, forged
 
@@ -175,7 +176,8 @@ def test_the_revoked_never_comes_back_while_it_could_be_sent():
     assert fresh.offered(an_antigen(serial=7)).new  # its origin may change its mind
 
 
-def test_the_revoked_stays_away_even_when_a_crowd_has_driven_out_its_tombstone():
+@pytest.mark.parametrize("restarts", [False, True])
+def test_the_revoked_stays_away_even_when_a_crowd_has_driven_out_its_tombstone(restarts):
     holder = Holder()
     old = an_antigen("honest", serial=1)
     tombstone = an_antigen("honest", serial=2, revokes=True)
@@ -184,10 +186,37 @@ def test_the_revoked_stays_away_even_when_a_crowd_has_driven_out_its_tombstone()
     for i in range(40):
         holder.offered(an_antigen(f"sybil {i}", expires_s=500), sender=f"s{i}")
     assert tombstone.id not in holder.immunity.holds
+    if restarts:
+        crowd, holder = holder, Holder()
+        kept = from_arrays(to_arrays(crowd.immunity.kept))
+        assert kept[-1] == tombstone
+        holder.immunity.restore(kept, 0)
+        assert holder.immunity.holds == crowd.immunity.holds
+        assert holder.immunity.kept == kept
     holder.next_cycle(1_000)
     assert holder.immunity.holds == b""
     assert holder.offered(old).shed == "an antigen that its origin has revoked"
     assert holder.offered(tombstone).new == (tombstone,)  # for the others
+    assert holder.immunity.kept == (tombstone,)
+
+
+def test_every_revocation_that_was_ever_held_is_kept_for_the_next_life_and_no_forged_one():
+    holder, seen = Holder(limit=8), set()
+    for i in range(300):
+        one = an_antigen(f"sybil {i}", f"family {i}", revokes=True)
+        seen |= set(holder.offered(one, sender=f"s{i}").new)
+        if i % 100 == 99:
+            holder.next_cycle(0.0)
+    assert 8 < len(seen) <= PASSED_MAX
+    again = Holder(limit=8)
+    again.immunity.restore([*holder.immunity.kept, forged(an_antigen("x", revokes=True))], 0)
+    assert set(again.immunity.kept) == set(holder.immunity.kept) == seen
+    assert again.immunity.holds == holder.immunity.holds
+    assert 64 + NORMS_MAX + PASSED_MAX <= KEPT_MAX
+    later = Holder()
+    later.now_us = LIFE_S_MAX * 1_000_000
+    later.immunity.restore(holder.immunity.kept, later.now_us)
+    assert later.immunity.kept == ()
 
 
 def test_the_expired_is_forgotten_and_only_shed_when_it_comes_again():
