@@ -17,63 +17,21 @@ from node.status.document import Status
 from scenarios.demo.feeds import Feed
 from scenarios.demo.fleet import BUDGET, CYCLE_S, Member, fleet
 from scenarios.demo.marks import Marks, mark, saved_watch
+from scenarios.demo.record import (
+    BUSY_S,
+    END_S,
+    KILL_S,
+    LOOK_EVERY_S,
+    QUIET_S,
+    RETURN_S,
+    Check,
+    Course,
+    Moment,
+)
+from scenarios.demo.wave import news, promises
 
-QUIET_S = 18.0
-BUSY_S = 65.0
-SETTLE_S = 10.0
-KILL_S = QUIET_S + 0.62 * BUSY_S
-RETURN_S = KILL_S + 10.0
-END_S = QUIET_S + BUSY_S + SETTLE_S
 FEED_EVERY_S = 0.25
-LOOK_EVERY_S = 1.0
-MARK_EVERY = 3  # looks
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What was seen at one look.
-
-    Args:
-        at_s: since the first line was logged.
-        statuses: by gateway; those that answered.
-        marks: by gateway; empty at looks where nobody was judged.
-    """
-
-    at_s: float
-    statuses: dict[str, Status]
-    marks: dict[str, Marks]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Something the demo promises: whether it held, and the evidence."""
-
-    promise: str
-    held: bool
-    evidence: str
-
-
-@dataclass(slots=True)
-class Course:
-    """The whole run.
-
-    Args:
-        feeds: the gateways.
-        moments: in order of time.
-        pieces: by gateway, the lines that its sensor logged in each cycle; what the control gets.
-        final: marks of the models saved when everybody had stopped.
-        checks: what was promised.
-        events: what happened when, for people.
-        victim: the gateway that was killed.
-    """
-
-    feeds: list[Feed]
-    moments: list[Moment] = field(default_factory=list)
-    pieces: dict[str, list[list[bytes]]] = field(default_factory=dict)
-    final: dict[str, Marks] = field(default_factory=dict)
-    checks: list[Check] = field(default_factory=list)
-    events: list[tuple[float, str]] = field(default_factory=list)
-    victim: str = ""
+MARK_EVERY = 4  # looks: about once a cycle
 
 
 @dataclass(slots=True)
@@ -114,7 +72,7 @@ async def play(
         begin = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_feed_all, members, course, begin)
-            nursery.start_soon(_look_at_all, members, course, begin, look)
+            nursery.start_soon(_look_at_all, members, course, begin, look, event)
             await trio.sleep_until(begin + KILL_S)
             await _kill_and_return(members, killing, begin, event)
             await trio.sleep_until(begin + END_S)
@@ -127,7 +85,7 @@ async def play(
         for member in members:
             if (marks := _marks(member)) is not None:
                 course.final[member.name] = marks
-        course.checks = _checks(course, members, last, killing)
+        course.checks = _checks(course, members, last, killing) + promises(course)
     return course
 
 
@@ -171,23 +129,31 @@ async def _feed_all(members: list[Member], course: Course, begin: float) -> None
 
 
 async def _look_at_all(
-    members: list[Member], course: Course, begin: float, look: Callable[[Moment], None]
+    members: list[Member],
+    course: Course,
+    begin: float,
+    look: Callable[[Moment], None],
+    event: Callable[[float, str], None],
 ) -> None:
-    number = 0
+    number, told = 0, list[str]()
     while True:
         async with trio.open_nursery() as nursery:
             for member in members:
                 if not member.down:
                     nursery.start_soon(member.ask)
+        at_s = trio.current_time() - begin
+        statuses = {m.name: m.status for m in members if m.status is not None}
         marks: dict[str, Marks] = {}
         if number % MARK_EVERY == 0:
             for member in members:
-                found = await trio.to_thread.run_sync(_marks, member)
+                # What a gateway that is down had saved says nothing to anybody.
+                found = await trio.to_thread.run_sync(_marks, member) if not member.down else None
                 if found is not None:
                     marks[member.name] = found
-        statuses = {m.name: m.status for m in members if m.status is not None}
-        moment = Moment(trio.current_time() - begin, statuses, marks)
+        moment = Moment(at_s, statuses, marks)
         course.moments.append(moment)
+        for when_s, text in news(course, told):
+            event(when_s, text)
         look(moment)
         number += 1
         await trio.sleep(LOOK_EVERY_S)

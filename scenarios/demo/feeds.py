@@ -88,6 +88,7 @@ class Feed:
         benign: features of benign flows kept back, float32 `(n, 26)`.
         attacks: by attack, the features of its flows kept back, float32 `(n, 26)`.
         kept_back: uids of all flows kept back, those beyond `JUDGED_MAX` too.
+        attacked: by family, the place of the first of its flows that is logged.
     """
 
     plan: Plan
@@ -96,6 +97,7 @@ class Feed:
     benign: Rows = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     attacks: dict[str, Rows] = field(default_factory=dict)
     kept_back: frozenset[str] = frozenset()
+    attacked: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +211,12 @@ def _feed(plan: Plan, quiet: list[_Event], busy: list[_Event], seed: int) -> Fee
         elif _guards(plan, flow):
             row = extractor.add(flow)
             label = recordings.truth(flow, plan.site, windows)
-            if label not in {None, recordings.BENIGN} and _held_out(flow, seed):
-                judged.setdefault(str(label), {})[flow.uid] = row
-                continue
             place = (event.at - begin) / (end - begin)
+            if label is not None and label != recordings.BENIGN:
+                if _held_out(flow, seed):
+                    judged.setdefault(label, {})[flow.uid] = row
+                    continue
+                feed.attacked.setdefault(recordings.FAMILY_OF[label], place)
             said = alerts.pop(number, []) if plan.labels else []
             feed.busy += [(place, _line(alert.raw)) for alert in said]
             feed.busy.append((place, _written(plan, event.raw, flow)))

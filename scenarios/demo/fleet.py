@@ -75,7 +75,7 @@ class Member:
         command += ["--listen", "/ip4/127.0.0.1/tcp/0"]
         command += ["--sensor", f"{self.feed.plan.sensor}:{self.log}"]
         command += ["--budget", f"{BUDGET * 100:g}%", "--cycle", f"{CYCLE_S}s"]
-        command += ["--log-level", "info"]
+        command += ["--share-antigens", "--log-level", "info"]
         if not self.feed.plan.labels:
             command.append("--no-labels")
         if bootstrap is not None:

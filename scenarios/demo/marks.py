@@ -59,6 +59,12 @@ class Marks:
         )
 
 
+def share_named(marks: Marks | None, family: str) -> float | None:
+    """Of a family's kept-back flows, the share rightly named; None where there are none."""
+    share = None if marks is None else marks.families().get(family)
+    return None if share is None else share.named
+
+
 @dataclass(frozen=True, slots=True)
 class Compared:
     """A family of attack, judged twice: alone, then in the mesh; None where it was not.

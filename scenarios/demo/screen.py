@@ -7,9 +7,10 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from scenarios.demo.course import END_S, Check, Course, Moment
 from scenarios.demo.feeds import Feed
 from scenarios.demo.marks import Marks, compared
+from scenarios.demo.record import END_S, Check, Course, Moment
+from scenarios.demo.wave import LEARNT, waves
 
 EVENTS_SHOWN = 5
 PLAIN_EVERY_S = 10.0
@@ -83,7 +84,8 @@ class Screen:
     def _picture(self, moment: Moment | None) -> Group:
         table = Table(
             title="Six gateways, one mesh, no server",
-            caption="false alarms, found, named: % of flows kept back",
+            caption="learns: families of attack, by antigens or rows of its own; "
+            "false alarms, found, named: % of flows kept back",
             title_justify="left",
             caption_justify="left",
             box=None,
@@ -91,7 +93,8 @@ class Screen:
         )
         for heading in ("gateway", "labels", "state"):
             table.add_column(heading, no_wrap=True)
-        for heading in ("peers", "cycle", "merged", "flows", "alerts", "false", "found", "named"):
+        for heading in ("peers", "cycle", "merged", "flows", "alerts", "learns", "false", "found",
+                        "named"):  # fmt: skip
             table.add_column(heading, justify="right", no_wrap=True)
         for feed in self._feeds:
             table.add_row(*self._row(feed, moment))
@@ -102,7 +105,7 @@ class Screen:
         labels = "yes" if plan.labels else "none"
         status = None if moment is None else moment.statuses.get(plan.name)
         if status is None:
-            return [plan.name, labels, "starting" if moment is None else "down", *["-"] * 8]
+            return [plan.name, labels, "starting" if moment is None else "down", *["-"] * 9]
         marks = self._marks.get(plan.name)
         mean = None if marks is None else marks.mean
         return [
@@ -114,6 +117,7 @@ class Screen:
             str(status.mesh.merges),
             str(status.detector.flows_seen),
             str(status.alerts.written + status.alerts.suppressed),
+            str(len({a.family for a in status.antigens.held if a.state in LEARNT})),
             _whole(None if marks is None else marks.false_alarms),
             _whole(None if mean is None else mean.found),
             _whole(None if mean is None else mean.named),
@@ -149,7 +153,24 @@ def results(console: Console, course: Course, controls: dict[str, Marks]) -> Non
         attacks.add_section()
     console.print(alarms)
     console.print(attacks)
+    console.print(_waves(course))
     console.print(_checked(course.checks))
+
+
+def _waves(course: Course) -> Table:
+    table = Table(title="The wave of immunity, by antigens", title_justify="left")
+    for heading in ("family", "presented by", "at", "held by all", "learnt by all"):
+        words = heading in {"family", "presented by"}
+        table.add_column(heading, justify="left" if words else "right", no_wrap=True)
+    for wave in waves(course):
+        after = (wave.held_after_s, wave.learnt_after_s)
+        table.add_row(
+            wave.family,
+            wave.origin,
+            f"{wave.at_s:.0f} s",
+            *("never" if each is None else f"{each:.1f} s later" for each in after),
+        )
+    return table
 
 
 def _change(alone_and_mesh: tuple[float | None, ...]) -> str:

@@ -10,11 +10,12 @@ from rich.console import Console
 from gossip.errors import LocalError, StateError
 from scenarios import recordings
 from scenarios.demo.alone import alone
-from scenarios.demo.course import Course, play
+from scenarios.demo.course import play
 from scenarios.demo.feeds import Feed, feeds_of
 from scenarios.demo.fleet import BUDGET
 from scenarios.demo.marks import Marks
 from scenarios.demo.page import write_page
+from scenarios.demo.record import Course
 from scenarios.demo.screen import Screen, results
 
 

@@ -11,9 +11,9 @@ from gossip.errors import LocalError
 from node.status.document import DetectorStatus, MeshStatus, PeerStatus, Status
 from scenarios.demo import course as courses
 from scenarios.demo import show
-from scenarios.demo.course import END_S, Check, Course, Moment
 from scenarios.demo.feeds import PLANS, Feed
 from scenarios.demo.fleet import Member
+from scenarios.demo.record import END_S, Check, Course, Moment
 
 NAMES = [plan.name for plan in PLANS]
 VICTIM = NAMES[0]

@@ -1,0 +1,279 @@
+"""The wave of immunity: which gateway had which antigen when, and what it could name from then on.
+
+A family's wave begins when a gateway first presents an antigen of it. Times are those of the looks
+at the gateways' statuses, two a second, so each is late by up to half a second.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+
+from node.status.document import AntigenStatus, Status
+from scenarios.demo.fleet import CYCLE_S
+from scenarios.demo.marks import share_named
+from scenarios.demo.record import BUSY_S, QUIET_S, Check, Course, Moment
+
+FAMILIES = ("brute-force", "dos", "scan")
+"""What the rules of the Suricata that made the labels speak of; nobody is told of the others."""
+
+OWN = ("own", "known")
+OTHERS = ("known", "used", "vouched", "approved")
+LEARNT = ("own", *OTHERS)
+"""States of antigens (`AntigenStatus.state`): where a gateway has rows of its own, where it learns
+from others', and either."""
+
+ARRIVED_CYCLES = 2
+LEARNT_CYCLES = 4
+NAMED_MIN = 0.5
+JUDGED_MIN = 10
+SOON_CYCLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What one gateway had of a family.
+
+    Args:
+        held_s: since the sensors began, when it first held an antigen; None if it never did.
+        held_after_s: the same since the wave began or, if it was down then, since its return.
+        learnt_s: when it first learnt from one, or had enough rows of its own; learnt_after_s
+            likewise.
+    """
+
+    held_s: float | None
+    held_after_s: float | None
+    learnt_s: float | None
+    learnt_after_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """How what one gateway knows of a family came to all.
+
+    Args:
+        family: of attack.
+        origin: the gateway that presented it first.
+        at_s: when, since the sensors began.
+        evidence: flows that this antigen was made of.
+        arrivals: by gateway.
+        antigens: of all origins, renewed ones among them, until the end.
+        sent_bytes: of antigens, once for each that a gateway took from others.
+    """
+
+    family: str
+    origin: str
+    at_s: float
+    evidence: int
+    arrivals: dict[str, Arrival]
+    antigens: int
+    sent_bytes: int
+
+    @property
+    def held_after_s(self) -> float | None:
+        """Until every gateway held an antigen; None if one never did."""
+        return _slowest([each.held_after_s for each in self.arrivals.values()])
+
+    @property
+    def learnt_after_s(self) -> float | None:
+        """Until every gateway learnt from one, likewise."""
+        return _slowest([each.learnt_after_s for each in self.arrivals.values()])
+
+
+def waves(course: Course) -> list[Wave]:
+    """One for each family that was presented, in order of time."""
+    who = origins(course.moments)
+    first: dict[str, tuple[float, AntigenStatus]] = {}
+    taken: dict[str, dict[tuple[str, str], int]] = {}  # by family: (id, gateway) and bytes
+    for moment in course.moments:
+        for name, held in _held(moment):
+            first.setdefault(held.family, (moment.at_s, held))
+            share = 0 if who.get(held.origin) == name else held.bytes
+            taken.setdefault(held.family, {}).setdefault((held.id, name), share)
+    names = [feed.plan.name for feed in course.feeds]
+    found = [
+        Wave(
+            family,
+            who.get(one.origin, one.origin),
+            at_s,
+            one.evidence,
+            {name: _arrival(course.moments, name, family, at_s) for name in names},
+            len({each for each, _ in taken[family]}),
+            sum(taken[family].values()),
+        )
+        for family, (at_s, one) in first.items()
+    ]
+    return sorted(found, key=lambda wave: (wave.at_s, wave.family))
+
+
+def origins(moments: Sequence[Moment]) -> dict[str, str]:
+    """Gateways by peer id."""
+    return {s.peer: name for moment in moments for name, s in moment.statuses.items()}
+
+
+def has(status: Status, family: str, states: Sequence[str] = ()) -> bool:
+    """Whether a gateway holds an antigen of a family, or one in one of these states."""
+    return any(
+        each.family == family and (not states or each.state in states)
+        for each in status.antigens.held
+    )
+
+
+def attacked_s(course: Course, name: str, family: str) -> float | None:
+    """When a flow of such an attack was first logged at a gateway, since the sensors began."""
+    place = next(f.attacked.get(family) for f in course.feeds if f.plan.name == name)
+    return None if place is None else QUIET_S + BUSY_S * place
+
+
+def named(course: Course, name: str, family: str, at_s: float, *, after: bool) -> float | None:
+    """Share of kept-back flows rightly named at the last marks before, or the first at or after."""
+    seen = [m for m in course.moments if name in m.marks and (m.at_s >= at_s) == after]
+    marks = (seen[0] if after else seen[-1]).marks[name] if seen else None
+    return share_named(marks, family)
+
+
+def named_s(course: Course, name: str, family: str) -> float | None:
+    """When half of a family's kept-back flows were first rightly named, since the start."""
+    return next(
+        (
+            m.at_s
+            for m in course.moments
+            if name in m.marks and (share_named(m.marks[name], family) or 0.0) >= NAMED_MIN
+        ),
+        None,
+    )
+
+
+def cycles(seconds: float) -> str:
+    """A time in seconds and cycles."""
+    return f"{seconds:.1f} s ({seconds / CYCLE_S:.1f} cycles)"
+
+
+def news(course: Course, told: list[str]) -> list[tuple[float, str]]:
+    """What the last look showed of waves and was not told before; `told` remembers it."""
+    found = []
+    for wave in waves(course):
+        begun, ended = f"begun {wave.family}", f"ended {wave.family}"
+        if begun not in told:
+            told.append(begun)
+            text = f"{wave.origin} tells the others what {wave.family} looks like"
+            found.append((wave.at_s, f"{text}, by {wave.evidence} labelled flows"))
+        if ended not in told and (after := wave.learnt_after_s) is not None:
+            told.append(ended)
+            last_s = max(each.learnt_s or 0.0 for each in wave.arrivals.values())
+            text = f"all {len(wave.arrivals)} gateways learn {wave.family} from antigens or rows"
+            found.append((last_s, f"{text} of their own, {after:.1f} s later"))
+    return found
+
+
+def promises(course: Course) -> list[Check]:
+    """What the demo promises of immunity: that antigens arrive, are learnt from, and give names."""
+    found = {wave.family: wave for wave in waves(course)}
+    return [
+        _all_arrived(course),
+        *(_all_learnt(family, found.get(family)) for family in FAMILIES),
+        *chain.from_iterable(_names(course, feed.plan.name) for feed in course.feeds
+                             if not feed.plan.labels),
+    ]  # fmt: skip
+
+
+def _all_arrived(course: Course) -> Check:
+    """Each antigen, renewed ones too, at each gateway that is up."""
+    limit_s = ARRIVED_CYCLES * CYCLE_S
+    first: dict[str, tuple[float, AntigenStatus]] = {}
+    for moment in course.moments:
+        for _, held in _held(moment):
+            first.setdefault(held.id, (moment.at_s, held))
+    end_s = course.moments[-1].at_s if course.moments else 0.0
+    names = [feed.plan.name for feed in course.feeds]
+    slowest, late, count = 0.0, list[str](), 0
+    for at_s, one in first.values():
+        if at_s > end_s - limit_s:
+            continue  # nobody can say yet
+        count += 1
+        for name in names:
+            _, after_s = _since(course.moments, name, at_s, partial(_has_it, one))
+            if after_s is None or after_s > limit_s:
+                late.append(f"{one.family} at {name}")
+            else:
+                slowest = max(slowest, after_s)
+    evidence = f"{count} antigens, the slowest after {slowest:.1f} s"
+    return Check(
+        f"every antigen reached every running gateway within {ARRIVED_CYCLES} cycles",
+        count > 0 and not late,
+        evidence + (f"; late: {', '.join(late[:4])}" if late else ""),
+    )
+
+
+def _all_learnt(family: str, wave: Wave | None) -> Check:
+    promise = f"all gateways learn {family} within {LEARNT_CYCLES} cycles"
+    if wave is None:
+        return Check(promise, held=False, evidence="nobody presented it")
+    after_s, text = wave.learnt_after_s, f"presented by {wave.origin} at {wave.at_s:.0f} s"
+    if after_s is None:
+        missing = [name for name, each in wave.arrivals.items() if each.learnt_s is None]
+        return Check(promise, held=False, evidence=f"{text}; not at {', '.join(missing)}")
+    held = after_s <= LEARNT_CYCLES * CYCLE_S
+    return Check(promise, held, f"{text}, learnt by all {cycles(after_s)} later")
+
+
+def _names(course: Course, name: str) -> list[Check]:
+    """Of a gateway without labels: the families that it has rows enough of."""
+    marks = course.final.get(name)
+    shares = {} if marks is None else marks.families()
+    rows = {family: share.rows for family, share in shares.items()}
+    wanted = [f for f in FAMILIES if marks is None or not shares or rows.get(f, 0) >= JUDGED_MIN]
+    return [
+        Check(
+            f"{name}, without labels, names {family}",
+            family in shares and shares[family].named >= NAMED_MIN,
+            f"{100 * shares[family].named:.0f} % of {rows[family]} flows kept back"
+            if family in shares
+            else "not judged",
+        )
+        for family in wanted
+    ]
+
+
+def _arrival(moments: Sequence[Moment], name: str, family: str, at_s: float) -> Arrival:
+    held = _since(moments, name, at_s, lambda s: has(s, family))
+    learnt = _since(moments, name, at_s, lambda s: has(s, family, LEARNT))
+    return Arrival(*held, *learnt)
+
+
+def _since(
+    moments: Sequence[Moment], name: str, at_s: float, true: Callable[[Status], bool]
+) -> tuple[float | None, float | None]:
+    """When something was first true of a gateway, and how long it was up by then, from `at_s` on.
+
+    A gateway that is down has no time to lose: its clock starts anew when it is back.
+    """
+    begin_s: float | None = None
+    for moment in moments:
+        if moment.at_s < at_s:
+            continue
+        status = moment.statuses.get(name)
+        if status is None:
+            begin_s = None
+            continue
+        begin_s = moment.at_s if begin_s is None else begin_s
+        if true(status):
+            return moment.at_s, moment.at_s - begin_s
+    return None, None
+
+
+def _has_it(one: AntigenStatus, status: Status) -> bool:
+    """Whether a gateway holds this antigen or a newer one of its origin and family."""
+    return any(
+        (each.origin, each.family) == (one.origin, one.family) and each.created_s >= one.created_s
+        for each in status.antigens.held
+    )
+
+
+def _held(moment: Moment) -> list[tuple[str, AntigenStatus]]:
+    return [(name, held) for name, s in moment.statuses.items() for held in s.antigens.held]
+
+
+def _slowest(times: Sequence[float | None]) -> float | None:
+    known = [each for each in times if each is not None]
+    return max(known) if known and len(known) == len(times) else None
