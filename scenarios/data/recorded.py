@@ -8,6 +8,7 @@ features, a scaler and roles of its own, made by the code that a node uses.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from math import inf
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from gossip.learning.codes import codes
 from gossip.learning.learner import BENIGN, Batches
 from gossip.learning.samples import Role, SampleConfig, Samples
 from gossip.learning.scaling import ROWS_MIN, Scaler
+from gossip.learning.tails import alarms_a_day
 from node.sensors.reading import Kind, read
 from scenarios.conditions.devices import rows_that_fit
 from scenarios.data.appearing import Appearance, late_last, visible
@@ -136,6 +138,9 @@ def load_recordings(plan: Plan, names: Sequence[str]) -> tuple[Shards, SampleRow
             visible=seen,
             removed=removed,
             unscaled=Looks(len(names), unscaled) if learning.antigens else None,
+            flows_a_day=tuple(
+                _of_peer(sites, peer).flows_a_day[peer // len(SITES)] for peer in range(len(names))
+            ),
         ),
         SampleRows(samples, shown, at_us, coded),
     )
@@ -183,10 +188,17 @@ def _trained(own: Samples, at_us: Mapping[int, int]) -> tuple[Floats, Labels]:
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """One site's gateways, and its held-out attack rows, unscaled, with their families."""
+    """One site's gateways, and its held-out attack rows, unscaled, with their families.
+
+    Args:
+        samples: by gateway.
+        attacks: rows and families.
+        flows_a_day: by gateway, benign ones at the rate of the recordings.
+    """
 
     samples: tuple[Samples, ...]
     attacks: tuple[Floats, Labels]
+    flows_a_day: tuple[float, ...]
 
 
 class _Held:
@@ -237,12 +249,16 @@ def _site(plan: Plan, names: Sequence[str], late: Mapping[int, Appearance], numb
     spare: list[tuple[Floats, int]] = []
     room = [data.test_rows // (len(FAMILIES) - 1)] * len(FAMILIES)
     sensor = _sensor(SITES[number], data.factory_sensor)
+    benign, seconds = [0] * len(gateways), 0.0
     for name in (f"{SITES[number]}-benign", SITES[number]):
         streams = [FeatureExtractor() for _ in gateways]
+        first_s, last_s = inf, -inf
         for flow, family, owner in _dealt(name, SITES[number], sensor, len(gateways)):
             row = streams[owner].add(flow)
             own = gateways[owner]
+            first_s, last_s = min(first_s, flow.ts), max(last_s, flow.ts)
             if family == BENIGN:
+                benign[owner] += 1
                 own.add(f"{name} {flow.uid}", row)
             elif own.role(flow.uid) is Role.HOLDOUT:
                 held.append((row, family))
@@ -252,13 +268,18 @@ def _site(plan: Plan, names: Sequence[str], late: Mapping[int, Appearance], numb
                 told not in late or peer in late[told].peers
             ):
                 own.add(flow.uid, row, told)
+        seconds += last_s - first_s
     kept = []
     for row, family in chain(held, spare):
         if room[family]:
             room[family] -= 1
             kept.append((row, family))
     stacked = np.stack([row for row, _ in kept]) if kept else np.zeros((0, len(SCHEMA)), np.float32)
-    return _Site(gateways, (stacked, np.array([family for _, family in kept], np.int64)))
+    return _Site(
+        gateways,
+        (stacked, np.array([family for _, family in kept], np.int64)),
+        tuple(alarms_a_day(1.0, flows, seconds) for flows in benign),
+    )
 
 
 def _label(labels: Labelling, flow: Flow, family: int) -> int | None:

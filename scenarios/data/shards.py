@@ -79,6 +79,8 @@ class Shards:
             take as much memory as the rows to train on once more.
         scales: how peers scale that may do so otherwise from moment to moment; then all rows of
             `shards` and `train` are as they come. None where they are scaled once and for all.
+        flows_a_day: benign flows that come to each peer in a day, as often as in its recording;
+            None where rows have no gateway and no time of their own.
     """
 
     schema: str
@@ -90,6 +92,7 @@ class Shards:
     removed: int = 0
     unscaled: Sequence[Unscaled] | None = None
     scales: Scales | None = None
+    flows_a_day: Sequence[float] | None = None
 
     def at(self, peer: int, now_us: int, norms: Sequence[Antigen] = ()) -> Shard:
         """What a peer has at a moment: without the rows to train on that appear later.

@@ -59,7 +59,7 @@ SHARES = tuple(
 )
 """The fields of a judgement that are one number."""
 
-BAD_IS_HIGH = ("false_alarms", "bytes_per_peer")
+BAD_IS_HIGH = ("false_alarms", "alarms_a_day", "bytes_per_peer")
 """Measures of which the highest value is the worst."""
 
 

@@ -111,7 +111,8 @@ def measure(
         judged = [found[peer] for peer in members if peer in found]
         if judged:
             own = sent[list(panel.members[name])]
-            groups[name] = spreads(judged, shards.families) | _bytes(own)
+            told = a_day(shards, found, members)
+            groups[name] = spreads(judged, shards.families) | told | _bytes(own)
     whole = [found[peer] for peer in panel.drawn if peer in found]
     tally = world.tally
     sample = Sample(
@@ -120,7 +121,7 @@ def measure(
         up=len(alive),
         judged=len(whole),
         calibrated=sum(each.calibrated for each in whole),
-        metrics=spreads(whole, shards.families) | _bytes(sent),
+        metrics=spreads(whole, shards.families) | a_day(shards, found, panel.drawn) | _bytes(sent),
         groups=groups,
         consensus=consensus_distance(list(alive.values())),
         parts=parts(edges),
@@ -153,6 +154,16 @@ def spreads(judged: Sequence[Judgement], families: Sequence[str]) -> dict[str, S
             if own.n and number != BENIGN:
                 found[f"{name}:{family}"] = own
     return found
+
+
+def a_day(
+    shards: Shards, found: Mapping[int, Judgement], peers: Sequence[int]
+) -> dict[str, Spread]:
+    """Each peer's false alarms a day at the rate of its own flows, where the data have one."""
+    if shards.flows_a_day is None:
+        return {}
+    numbers = [found[p].false_alarms * shards.flows_a_day[p] for p in peers if p in found]
+    return {"alarms_a_day": spread(np.array(numbers, np.float64), bad_is_high=True)}
 
 
 def frames(tally: Counts) -> dict[str, int]:

@@ -20,7 +20,7 @@ from scenarios.measures.judgement import BAD_IS_HIGH, SHARES
 from scenarios.measures.samples import Sample, Spread
 
 STATISTICS = ("mean", "tenth", "worst")
-SPREADS = (*SHARES, "bytes_per_peer")
+SPREADS = (*SHARES, "alarms_a_day", "bytes_per_peer")
 """Names of measures of single peers."""
 
 BY_FAMILY = ("detection", "named")
@@ -181,6 +181,8 @@ def _why(metric: Metric, spreads: Mapping[str, Spread]) -> str:
         return "nobody was judged"
     if metric.family:
         return f"no judged peer has test rows of {metric.family}"
+    if metric.name == "alarms_a_day":
+        return "these data do not say how often flows come"
     return "no judged peer has test rows enough"
 
 

@@ -45,7 +45,8 @@ class Sample:
             raise no alarm.
         metrics: name of each measure of single peers to its spread: the fields of `Judgement`
             over the judged, `detection:FAMILY` and `named:FAMILY` for every family that a judged
-            peer has test rows of, and `bytes_per_peer` (sent since the start) over all nodes.
+            peer has test rows of, `alarms_a_day` where the data say how often flows come, and
+            `bytes_per_peer` (sent since the start) over all nodes.
         groups: the same for each named group that has judged peers.
         consensus: root of the mean squared distance of the peers' vectors from their mean (the
             consensus distance of Kong et al. 2021, equation 4), over all that are up.

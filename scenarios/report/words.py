@@ -1,6 +1,6 @@
 """What a run came to, in words and in numbers with their units."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from math import isnan
 
@@ -91,6 +91,12 @@ def _worth(last: Sample, budget: float) -> str:
     )
 
 
+def _a_day(metrics: Mapping[str, Spread]) -> Iterator[tuple[str, str]]:
+    if "alarms_a_day" in metrics:
+        mean = metrics["alarms_a_day"].mean
+        yield "false alarms a day, mean", NOTHING if isnan(mean) else f"{mean:,.0f}"
+
+
 def headline(result: Result) -> str:
     """The same numbers large, as HTML."""
     facts = [("run", "complete" if result.complete else "interrupted")]
@@ -101,6 +107,7 @@ def headline(result: Result) -> str:
             ("detection, mean", percent(metrics["detection"].mean)),
             ("detection, worst peer", percent(metrics["detection"].worst)),
             ("false alarms, mean", percent(metrics["false_alarms"].mean, 2)),
+            *_a_day(metrics),
             ("AUC, mean", plain(metrics["auc"].mean)),
             ("sent by a peer", amount(metrics["bytes_per_peer"].mean)),
             ("peers up", f"{last.up:,} of {last.peers:,}"),

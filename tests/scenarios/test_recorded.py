@@ -56,6 +56,13 @@ def test_gateways_learn_attacks_from_those_that_have_labels():
     assert (last.up, last.judged, last.calibrated) == (6, 6, 6)
     assert last.metrics["detection"].mean > 0.7
     assert last.metrics["false_alarms"].mean < 0.05
+    # The recordings have 12,700 benign flows, and take 33 minutes at each site.
+    assert 12_000 < sum(shards.flows_a_day) * 33 / (24 * 60) < 13_500
+    assert min(shards.flows_a_day) > max(shards.flows_a_day) / 2
+    shares = [row.judgement.false_alarms for row in result.judged[-6:]]
+    a_day = np.multiply(shares, shards.flows_a_day)
+    assert last.metrics["alarms_a_day"].mean == pytest.approx(a_day.mean())
+    assert last.metrics["alarms_a_day"].worst == pytest.approx(a_day.max())
     assert result.topics["trained"] > 100
 
 
