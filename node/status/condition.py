@@ -114,6 +114,7 @@ class Condition:
             calibration_flows=watch.calibration_rows,
             calibration_flows_needed=watch.calibration_rows_needed,
             budget=self.settings.detector.budget,
+            budget_a_day=watch.seen.alarms_a_day(self.settings.detector.budget),
             threshold=None if threshold is None else threshold.threshold,
             threshold_flows=0 if threshold is None else threshold.rows,
             threshold_flows_lent=0 if threshold is None else int(threshold.borrowed),

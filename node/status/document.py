@@ -71,14 +71,15 @@ class DetectorStatus:
         flows_seen: since the start, while learning too; flows_anomalous of them were over the
             threshold.
         calibration_flows: held now; calibration_flows_needed before alerts are raised.
-        budget: share of benign flows that may be false alarms.
+        budget: share of benign flows that may be false alarms; budget_a_day the same in alarms a
+            day, at the rate at which flows came since the start; None for the first minute.
         threshold: score above which a flow is anomalous; None while learning.
         threshold_flows: own flows that it rests on; threshold_flows_lent, for how many more the
             mesh's word counts.
         expected_share_low: end of the 95 % interval of the false-alarm rate that the calibration
             promises, and expected_share_high the other; None while learning.
-        expected_a_day_low: the same in false alarms a day, at the rate at which flows came since
-            the start by their own time, and expected_a_day_high; None for the first minute.
+        expected_a_day_low: the same in false alarms a day, as budget_a_day has it, and
+            expected_a_day_high.
         standing: "proven" where flows believed benign alarmed no more often than the calibration
             promises, in as many as it takes to tell; "unproven" until then, and after a breach;
             "fallen back" where a newer model broke the promise and an older, proven one serves.
@@ -101,6 +102,7 @@ class DetectorStatus:
     calibration_flows: int = 0
     calibration_flows_needed: int = 0
     budget: float = 0.0
+    budget_a_day: float | None = None
     threshold: float | None = None
     threshold_flows: int = 0
     threshold_flows_lent: int = 0

@@ -164,6 +164,9 @@ def _detector(detector: DetectorStatus) -> Iterator[Text]:
         interval = f" (95 %: {share_text(low)} to {share_text(high)})"
     measured = share_text(detector.false_alarm_share) + interval
     threshold = "—" if detector.threshold is None else f"{detector.threshold:.4g}"
+    budget = share_text(detector.budget)
+    if detector.budget_a_day is not None:
+        budget += f", {detector.budget_a_day:,.0f} alarms a day"
     rests_on = ""
     if detector.threshold_flows:
         lent = detector.threshold_flows_lent
@@ -174,7 +177,7 @@ def _detector(detector: DetectorStatus) -> Iterator[Text]:
         [
             ("state", _state(detector.state)),
             ("calibration", calibration),
-            ("threshold", f"{threshold} for a budget of {share_text(detector.budget)}{rests_on}"),
+            ("threshold", f"{threshold} for a budget of {budget}{rests_on}"),
             ("false alarms", [measured, *_expected(detector)]),
             ("budget", [*_standing(detector)]),
             ("flows", f"{detector.flows_seen:,} seen, {detector.flows_anomalous:,} anomalous"),

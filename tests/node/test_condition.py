@@ -157,11 +157,15 @@ def test_it_says_what_its_threshold_rests_on_and_what_to_expect_of_it(tmp_path):
     assert 0 < low < 0.02 < high < 0.1
     flows = parsed(benign(700))
     a_day = 700 * 86_400 / (max(f.ts for f in flows) - min(f.ts for f in flows))
+    assert found.budget_a_day == pytest.approx(0.02 * a_day)
     assert found.expected_a_day_low == pytest.approx(low * a_day)
     assert found.expected_a_day_high == pytest.approx(high * a_day)
     parts.watch.seen.last_ts_s = parts.watch.seen.first_ts_s + 59
     assert parts.document().detector.expected_a_day_high is None, "too little to tell a rate by"
+    assert parts.document().detector.budget_a_day is None
+    parts.watch.seen.last_ts_s = parts.watch.seen.first_ts_s + 60
     said = render(parts.document()).plain
+    assert f"for a budget of 2.00 %, {14 * 1_440:,} alarms a day, by" in said
     assert f"by {found.threshold_flows} own flows and 200 of the mesh" in said
     assert f"expected {low:.2%}".replace("%", " %") in said
     parts.alerter.close()
