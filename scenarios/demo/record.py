@@ -11,7 +11,7 @@ from scenarios.demo.marks import Marks
 QUIET_S = 18.0
 BUSY_S = 65.0
 SETTLE_S = 10.0
-KILL_S = QUIET_S + 0.62 * BUSY_S
+KILL_S = QUIET_S + 0.7 * BUSY_S
 RETURN_S = KILL_S + 10.0
 END_S = QUIET_S + BUSY_S + SETTLE_S
 LOOK_EVERY_S = 0.5

@@ -23,8 +23,8 @@ LEARNT = ("own", *OTHERS)
 """States of antigens (`AntigenStatus.state`): where a gateway has rows of its own, where it learns
 from others', and either."""
 
-ARRIVED_CYCLES = 2
-LEARNT_CYCLES = 4
+ARRIVED_CYCLES = 3
+LEARNT_CYCLES = 5
 NAMED_MIN = 0.5
 JUDGED_MIN = 10
 SOON_CYCLES = 5
@@ -192,7 +192,8 @@ def _all_arrived(course: Course) -> Check:
             continue  # nobody can say yet
         count += 1
         for name in names:
-            _, after_s = _since(course.moments, name, at_s, partial(_has_it, one))
+            has_it = partial(_has_it, one)
+            _, after_s = _since(course.moments, name, at_s, has_it, has_it)
             if after_s is None or after_s > limit_s:
                 late.append(f"{one.family} at {name}")
             else:
@@ -242,18 +243,23 @@ def _arrival(moments: Sequence[Moment], name: str, family: str, at_s: float) -> 
 
 
 def _since(
-    moments: Sequence[Moment], name: str, at_s: float, true: Callable[[Status], bool]
+    moments: Sequence[Moment],
+    name: str,
+    at_s: float,
+    true: Callable[[Status], bool],
+    source: Callable[[Status], bool] | None = None,
 ) -> tuple[float | None, float | None]:
     """When something was first true of a gateway, and how long it was up by then, from `at_s` on.
 
-    A gateway that is down has no time to lose: its clock starts anew when it is back.
+    A gateway that is down has no time to lose: its clock starts anew when it is back; likewise
+    where nobody is up of whom `source` holds, if it is given.
     """
     begin_s: float | None = None
     for moment in moments:
         if moment.at_s < at_s:
             continue
         status = moment.statuses.get(name)
-        if status is None:
+        if status is None or (source and not any(map(source, moment.statuses.values()))):
             begin_s = None
             continue
         begin_s = moment.at_s if begin_s is None else begin_s
