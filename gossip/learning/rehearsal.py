@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.antigens import Antigen
-from gossip.draws import Purpose, generator
+from gossip.draws import Purpose, draw, generator
 from gossip.errors import RemoteError
 from gossip.learning.calibration import BUDGET
 from gossip.learning.mixture import Floats, Mixture
@@ -26,6 +26,7 @@ from gossip.learning.tolerance import (
     counted,
     material_change,
 )
+from gossip.learning.total import Total
 
 ANTIGENS_MAX = 512
 """Looked at in one review, in the order given: bounds the work (3 ms each, once)."""
@@ -48,6 +49,9 @@ mean F1 of the worst peer without it and with it: 0.92 and 0.97 on eight hosts o
 0.93 and 0.95 on ten N-BaIoT devices (tuning seeds 100 to 104); on NSL-KDD a quarter does no harm,
 where equal shares are a little slower."""
 
+_WITHIN = frozenset({State.USED, State.KNOWN})
+"""Nobody's word released these."""
+
 _NO_ROWS = np.zeros((0, 0), np.float32)
 
 
@@ -57,7 +61,8 @@ class _Known:
 
     mixture: Mixture
     cost: Cost | None
-    dear: bool  # beyond the budget; an interval takes milliseconds, and a review many of them
+    dear: bool  # beyond the budget
+    alarms: int = 0  # a bit for each benign row held out, set where it would alarm
     agrees: dict[bytes, bool] = field(default_factory=dict)
 
 
@@ -107,7 +112,7 @@ class Rehearsal:
             (antigen, mixture)
             for told in self._used.values()
             for antigen, mixture in told
-            if not self._known[antigen.id].dear
+            if self._verdicts[antigen.id].state in _WITHIN
         ]
 
     def tolerates(self, mixture: Mixture) -> bool:
@@ -127,7 +132,9 @@ class Rehearsal:
     ) -> None:
         """Decide of each antigen whether to learn from it.
 
-        Measured once each, and again where benign rows changed (see `material_change`).
+        Measured once each, and again where benign rows changed (see `material_change`). Those in
+        use may cost no more than the budget all together; who costs less by itself comes first
+        (see `Total`).
 
         Args:
             antigens: of others, checked, verified and live; revoking ones are passed over.
@@ -152,10 +159,11 @@ class Rehearsal:
                 known[each.id] = found
         self._known = known
         self._used = {}
+        total = Total(self._budget, 0 if self._benign is None else self._benign.rows)
+        for each in sorted(told, key=self._place):
+            self._verdicts[each.id] = self._judged(each, told, own_families, approved, total)
         for each in told:
-            verdict = self._judged(each, told, own_families, approved)
-            self._verdicts[each.id] = verdict
-            if verdict.state.rehearsed:
+            if self._verdicts[each.id].state.rehearsed:
                 self._used.setdefault(each.family, []).append((each, known[each.id].mixture))
         having = np.array([name in own_families for name in self._used], np.bool_)
         self._lacked, self._having = np.flatnonzero(~having), np.flatnonzero(having)
@@ -229,8 +237,20 @@ class Rehearsal:
             return None
         if self._benign is None:
             return _Known(mixture, None, dear=True)
-        cost = self._benign.cost(mixture, self._rng(antigen.id.hex()))
-        return _Known(mixture, cost, cost.exceeds(self._budget))
+        alarms = self._benign.alarms(mixture, self._rng(antigen.id.hex()))
+        cost = Cost(int(alarms.sum()), len(alarms))
+        bits = int.from_bytes(np.packbits(alarms).tobytes(), "big")
+        return _Known(mixture, cost, cost.exceeds(self._budget), bits)
+
+    def _place(self, antigen: Antigen) -> tuple[int, int]:
+        """Where its turn is: the cheaper the earlier, and by a secret draw where costs are equal.
+
+        Neither the time nor the serial counts: both are the origin's word.
+        """
+        known = self._known.get(antigen.id)
+        hits = 0 if known is None or known.cost is None else known.cost.hits
+        about = f"{self._peer}\0{antigen.id.hex()}"
+        return hits, draw(self._seed, about, 0, Purpose.REHEARSAL)
 
     def _judged(
         self,
@@ -238,29 +258,36 @@ class Rehearsal:
         told: Sequence[Antigen],
         own_families: Collection[str],
         approved: Collection[bytes],
+        total: Total,
     ) -> Verdict:
         known = self._known.get(antigen.id)
         if known is None:
             return Verdict(State.QUARANTINED, None, "its description is damaged")
         cost = known.cost
         share = None if cost is None else cost.share
-        if cost is not None and not known.dear:
+        if cost is None:
+            against = "this peer has too few benign rows to measure it by"
+        elif known.dear:
+            against = f"would make {_words(cost)} alarm; {self._limit}"
+        elif total.takes(known.alarms):
             if antigen.family in own_families:
                 return Verdict(State.KNOWN, share, f"beside rows of its own; costs {_words(cost)}")
             return Verdict(State.USED, share, f"costs {_words(cost)}")
-        against = (
-            "this peer has too few benign rows to measure it by"
-            if cost is None
-            else f"would make {_words(cost)} alarm; the budget is {100 * self._budget:g} %"
-        )
+        else:
+            both = _words(total.with_(known.alarms))
+            against = f"with those in use it would make {both} alarm; {self._limit}"
         if antigen.id in approved:
             return Verdict(State.APPROVED, share, f"{against}, but the operator released it")
         vouching = self._vouching(antigen, told) if share is not None and share < VOUCHED_MAX else 0
-        if vouching:
+        if vouching and total.takes_vouched(known.alarms):
             return Verdict(
                 State.VOUCHED, share, f"{against}, but other origins that say the same: {vouching}"
             )
         return Verdict(State.QUARANTINED, share, against)
+
+    @property
+    def _limit(self) -> str:
+        return f"the budget is {100 * self._budget:g} %"
 
     def _vouching(self, antigen: Antigen, told: Sequence[Antigen]) -> int:
         """Other origins that describe the family alike."""

@@ -13,6 +13,7 @@ NSL-KDD and the recordings, see docs/immunity.md.
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +116,13 @@ class Cost:
         """Whether it is more than the budget, with confidence; see `CONFIDENCE`, `HITS_MIN`."""
         if self.hits < HITS_MIN:
             return False
-        return clopper_pearson(self.hits, self.rows, CONFIDENCE)[0] > budget
+        return _least(self.hits, self.rows) > budget
+
+
+@lru_cache(maxsize=4_096)
+def _least(hits: int, rows: int) -> float:
+    """An interval takes milliseconds, and a review asks for the same few again and again."""
+    return clopper_pearson(hits, rows, CONFIDENCE)[0]
 
 
 class Likeness:
@@ -164,8 +171,18 @@ class Benign:
         self._held = self._scaler(held)
         self._usual = self._own.log_density(self._held, SPREAD)
 
+    @property
+    def rows(self) -> int:
+        """How many are held out to measure by, at most `ROWS_MAX`."""
+        return len(self._held)
+
     def cost(self, antigen: Mixture, rng: np.random.Generator) -> Cost:
         """What using it would cost."""
+        alarms = self.alarms(antigen, rng)
+        return Cost(int(alarms.sum()), len(alarms))
+
+    def alarms(self, antigen: Mixture, rng: np.random.Generator) -> NDArray[np.bool_]:
+        """Which of the rows held out would alarm, bool `(n,)`, n at most `ROWS_MAX`."""
         alarms = np.zeros(len(self._held), np.bool_)
         least = np.float32(DRAWN_SPREAD) * self._scaler.spread
         for part in _parts(antigen):
@@ -175,7 +192,7 @@ class Benign:
             odds = scaled.log_density(drawn, SPREAD) - self._own.log_density(drawn, SPREAD)
             threshold = np.quantile(odds, 1.0 - RECALL)
             alarms |= scaled.log_density(self._held, SPREAD) - self._usual >= threshold
-        return Cost(int(alarms.sum()), len(alarms))
+        return alarms
 
     def agree(self, one: Mixture, other: Mixture, rng: np.random.Generator) -> bool:
         """Whether draws from one of them look like the other's; either way is enough.

@@ -166,6 +166,39 @@ def test_independent_origins_vouch_for_each_other_but_not_for_a_blatant_mimic() 
     assert all(state_of(found, each) is State.QUARANTINED for each in mimics)
 
 
+def cheap(number: int, column: int = 0) -> Antigen:
+    """A point in the tail of the benign rows: few lie there, and others for each number."""
+    where = np.zeros((1, FEATURES), np.float32)
+    where[0, 1 + column] = 1.3 * (-1) ** number
+    where[0, 2 + number % 4] = 1.1 * (-1) ** (number // 4)
+    where[0, 0] = 4 * (number // 2 % 2)
+    point = Mixture(np.ones(1, np.float32), where, np.full((1, FEATURES), 0.3, np.float32))
+    return antigen(point, f"junk {number}", f"origin {number}")
+
+
+def test_many_antigens_that_cost_little_each_cost_no_more_than_the_budget_together() -> None:
+    crowd, true = [cheap(number) for number in range(20)], antigen(attack())
+    alone = [reviewed([each]).verdicts[each.id].state for each in crowd]
+    passing = [each for each, state in zip(crowd, alone, strict=True) if state is State.USED]
+    assert len(passing) >= 10
+    made = reviewed([true, *crowd])
+    used = [each for each in crowd if state_of(made, each) is State.USED]
+    assert 0 < len(used) < len(passing)
+    refused = made.verdicts[next(e for e in passing if e not in used).id]
+    assert "with those in use it would make" in refused.reason
+    assert "the budget is 0.5 %" in refused.reason
+    assert state_of(made, true) is State.USED
+    looks = Benign(benign(), benign(500, 3), np.random.default_rng(1))
+    rng = np.random.default_rng(2)
+    alarms = [looks.alarms(Mixture.unpack(e.description, FEATURES), rng) for e in used]
+    together = Cost(int(np.any(alarms, axis=0).sum()), looks.rows)
+    assert together.hits <= 8, "5 of 500 are not above the budget with confidence, 8 may differ"
+    least = max(made.verdicts[each.id].false_alarms or 0 for each in used)
+    assert least <= min(made.verdicts[e.id].false_alarms or 0 for e in passing if e not in used)
+    again = reviewed([*crowd[::-1], true])
+    assert dict(again.verdicts) == dict(made.verdicts), "in whatever order they come"
+
+
 def test_without_benign_rows_nothing_is_used_but_what_an_operator_releases() -> None:
     true, other = antigen(attack()), antigen(attack(), origin="b")
     made = reviewed([true, other], held=19, approved=[other.id])
