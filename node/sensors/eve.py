@@ -14,7 +14,7 @@ from gossip.errors import StateError
 from gossip.flows import FAMILIES, ConnState, Flow
 from node.sensors.community import community_id, packed
 from node.sensors.labels import family_of, more_specific
-from node.sensors.lines import ReadStats
+from node.sensors.lines import CountingParser
 
 SENSOR = "suricata"
 ETHERNET_BYTES = 14
@@ -90,38 +90,13 @@ _alert_event = msgspec.json.Decoder(_AlertEvent)
 _snapshot = msgspec.msgpack.Decoder(dict[int, _Pending])
 
 
-class EveParser:
+class EveParser(CountingParser):
     """Lines of `eve.json` to flows, labelled by the alerts that came before them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._pending: OrderedDict[int, _Pending] = OrderedDict()
         self._logged: OrderedDict[int, None] = OrderedDict()
-        self._stats = ReadStats()
-
-    @property
-    def stats(self) -> ReadStats:
-        """What became of the lines so far."""
-        return self._stats
-
-    def parse(self, line: bytes) -> Flow | None:
-        """The line's flow; None for an alert, another event, or a line that is bad."""
-        self._stats.lines += 1
-        if not line.strip():
-            return None
-        try:
-            kind = _head.decode(line).event_type
-            if kind == "flow":
-                flow = self._flow(_flow_event.decode(line))
-                self._stats.flows += 1
-                return flow
-            if kind == "alert":
-                self._alert(_alert_event.decode(line))
-                self._stats.alerts += 1
-            else:
-                self._stats.ignored += 1
-        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
-            self._stats.refuse(str(error))
-        return None
 
     def snapshot(self) -> bytes:
         """The labels that wait for their flow."""
@@ -140,6 +115,17 @@ class EveParser:
         if not all(entry.family in FAMILIES for entry in pending.values()):
             raise StateError("the saved labels of eve.json name a family that does not exist")
         self._pending = OrderedDict(pending)
+
+    def _read(self, line: bytes) -> Flow | None:
+        kind = _head.decode(line).event_type
+        if kind == "flow":
+            return self._flow(_flow_event.decode(line))
+        if kind == "alert":
+            self._alert(_alert_event.decode(line))
+            self._stats.alerts += 1
+        else:
+            self._stats.ignored += 1
+        return None
 
     def _flow(self, event: _FlowEvent) -> Flow:
         counts = event.flow

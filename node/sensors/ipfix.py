@@ -30,7 +30,7 @@ import msgspec
 
 from gossip.flows import COUNT_MAX, PORT_MAX, TS_MAX, ConnState, Flow
 from node.sensors.community import PROTOCOLS, community_id, packed
-from node.sensors.lines import ReadStats
+from node.sensors.lines import CountingParser
 from node.sensors.servers import Servers, endpoint
 
 SENSOR = "ipfix"
@@ -95,30 +95,12 @@ class _Side(msgspec.Struct, array_like=True, frozen=True):
 _record = msgspec.json.Decoder(Record)
 
 
-class IpfixParser:
+class IpfixParser(CountingParser):
     """Lines of decoded IPFIX biflows to flows, oriented by what earlier ones taught."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._servers = Servers()
-        self._stats = ReadStats()
-
-    @property
-    def stats(self) -> ReadStats:
-        """What became of the lines so far."""
-        return self._stats
-
-    def parse(self, line: bytes) -> Flow | None:
-        """The line's flow; None for a blank line or one that is bad."""
-        self._stats.lines += 1
-        if not line.strip():
-            return None
-        try:
-            flow = flow_of(_record.decode(line), self._servers)
-        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
-            self._stats.refuse(_cure(str(error)))
-            return None
-        self._stats.flows += 1
-        return flow
 
     def snapshot(self) -> bytes:
         """The servers known."""
@@ -131,6 +113,17 @@ class IpfixParser:
             StateError: the snapshot is damaged.
         """
         self._servers.restore(snapshot)
+
+    def _read(self, line: bytes) -> Flow:
+        return flow_of(_record.decode(line), self._servers)
+
+    def _complaint(self, reason: str) -> str:
+        """What to do about an exporter that does not say all that is needed."""
+        if f"`{REVERSE}." in reason:
+            return f"{reason}; export both directions in one record (softflowd -b -v 10)"
+        if "_ms`" in reason:
+            return f"{reason}; export times in milliseconds (softflowd -A milli)"
+        return reason
 
 
 def flow_of(record: Record, servers: Servers) -> Flow:
@@ -287,12 +280,3 @@ def _uid(record: Record, here: _Side, there: _Side) -> str:
     """A name of the record's own, 16 characters: the same whenever it is read."""
     text = here.key + there.key + record.flow_start_ms.to_bytes(8, "big")
     return blake2b(text, digest_size=8).hexdigest()
-
-
-def _cure(reason: str) -> str:
-    """The reason, with what to do about an exporter that does not say all that is needed."""
-    if f"`{REVERSE}." in reason:
-        return f"{reason}; export both directions in one record (softflowd -b -v 10)"
-    if "_ms`" in reason:
-        return f"{reason}; export times in milliseconds (softflowd -A milli)"
-    return reason

@@ -1,7 +1,10 @@
 """What every sensor shares: lines of bounded length, a count of what became of them, a parser."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from gossip.flows import Flow
 
@@ -76,6 +79,44 @@ class LineParser(Protocol):
         Raises:
             StateError: it is damaged; the parser is as it was before.
         """
+
+
+class CountingParser(ABC):
+    """A `LineParser` but for what lines mean: counts what became of them, and why some are bad."""
+
+    def __init__(self) -> None:
+        self._stats = ReadStats()
+
+    @property
+    def stats(self) -> ReadStats:
+        """See `LineParser`."""
+        return self._stats
+
+    def parse(self, line: bytes) -> Flow | None:
+        """See `LineParser`; None also for a blank line, which is counted as a line only."""
+        self._stats.lines += 1
+        if not line.strip():
+            return None
+        try:
+            flow = self._read(line)
+        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+            self._stats.refuse(self._complaint(str(error)))
+            return None
+        if flow is not None:
+            self._stats.flows += 1
+        return flow
+
+    @abstractmethod
+    def _read(self, line: bytes) -> Flow | None:
+        """A line's flow; None where it holds none, and then it is counted here.
+
+        Raises:
+            ValueError: the line is bad. So is one for which msgspec raises, or that is too deep.
+        """
+
+    def _complaint(self, reason: str) -> str:
+        """What is said of a bad line."""
+        return reason
 
 
 class LineSplitter:

@@ -12,7 +12,7 @@ import msgspec
 from gossip.errors import StateError
 from gossip.flows import ConnState, Flow
 from node.sensors.community import community_id, packed
-from node.sensors.lines import ReadStats
+from node.sensors.lines import CountingParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,41 +96,14 @@ _head = msgspec.json.Decoder(_Head)
 _snapshot = msgspec.msgpack.Decoder(_Header)
 
 
-class ZeekParser:
+class ZeekParser(CountingParser):
     """Lines of `conn.log`, in either form, to flows."""
 
     def __init__(self) -> None:
-        self._stats = ReadStats()
+        super().__init__()
         self._header = _Header()
         self._pick: Callable[[list[str]], _Cells] | None = None
-        self._complaint = "no #fields line came before it"
-
-    @property
-    def stats(self) -> ReadStats:
-        """What became of the lines so far."""
-        return self._stats
-
-    def parse(self, line: bytes) -> Flow | None:
-        """The line's flow; None for a header line, another log's record, or a bad line."""
-        self._stats.lines += 1
-        try:
-            if line.startswith(b"{"):
-                flow = self._json(line)
-            elif line.startswith(b"#"):
-                self._read_header(line.decode())
-                flow = None
-            elif not line.strip():
-                return None
-            else:
-                flow = self._tsv(line.decode(errors="replace"))
-        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
-            self._stats.refuse(str(error))
-            return None
-        if flow is None:
-            self._stats.ignored += 1
-        else:
-            self._stats.flows += 1
-        return flow
+        self._lack = "no #fields line came before it"
 
     def snapshot(self) -> bytes:
         """The header in force."""
@@ -151,6 +124,17 @@ class ZeekParser:
         self._header = header
         if header.fields:
             self._choose_columns()
+
+    def _read(self, line: bytes) -> Flow | None:
+        flow = None
+        if line.startswith(b"{"):
+            flow = self._json(line)
+        elif line.startswith(b"#"):
+            self._read_header(line.decode())
+        else:
+            flow = self._tsv(line.decode(errors="replace"))
+        self._stats.ignored += flow is None
+        return flow
 
     def _read_header(self, line: str) -> None:
         """Take in one line that begins with "#"."""
@@ -173,7 +157,7 @@ class ZeekParser:
         """Find our columns under the header's names; the scope separator "." may be another."""
         self._pick = None
         if len(self._header.fields) > COLUMNS_MAX:
-            self._complaint = f"the #fields line names more than {COLUMNS_MAX} columns"
+            self._lack = f"the #fields line names more than {COLUMNS_MAX} columns"
             return
         places = {
             "id." + name[3:] if name.startswith("id") else name: place
@@ -181,7 +165,7 @@ class ZeekParser:
         }
         missing = [name for name in REQUIRED if name not in places]
         if missing:
-            self._complaint = f"the #fields line lacks {', '.join(missing)}"
+            self._lack = f"the #fields line lacks {', '.join(missing)}"
             return
         last = len(self._header.fields)  # one cell is added to each row: the unset one
         self._pick = itemgetter(*(places.get(name, last) for name in REQUIRED + OPTIONAL))
@@ -189,7 +173,7 @@ class ZeekParser:
     def _tsv(self, line: str) -> Flow:
         header = self._header
         if self._pick is None:
-            raise ValueError(self._complaint)
+            raise ValueError(self._lack)
         cells = line.split(header.separator)
         if len(cells) != len(header.fields):
             raise ValueError(f"{len(cells)} columns where the header has {len(header.fields)}")
