@@ -31,10 +31,10 @@ from scenarios.report.style import (
 )
 
 SHADES = (
-    (0.10, "#213b6e", "names under 10 %"),
+    (0.10, "#213b6e", "under 10 %"),
     (0.50, "#666970", "10 to 50 %"),
     (0.90, "#b6a971", "50 to 90 %"),
-    (math.inf, "#fee838", "90 % or more"),
+    (math.inf, "#fee838", "over 90 %"),
 )
 """Upper bounds of shares, their colours, and words."""
 
@@ -144,7 +144,7 @@ def _curve(axes: Axes, course: Course, wave: Wave) -> None:
 
 def _maps(course: Course, waves: list[Wave], look: Look) -> Figure:
     """Wide: a row for each family; narrow: a column."""
-    shades = [*(words for _, _, words in SHADES), "not judged"]
+    shades = ["named:", *(words for _, _, words in SHADES), "not judged"]
     states = ["own labelled flows", "learns from antigens", "down"]
     steps, kinds = len(_COLUMNS) + 1, len(waves)
     columns, rows = (kinds, steps) if look.narrow else (steps, kinds)
@@ -178,7 +178,8 @@ def _maps(course: Course, waves: list[Wave], look: Look) -> Figure:
                     -0.04, 0.5, beside, transform=axes.transAxes, rotation=90, ha="right",
                     va="center", size=look.size - 0.5, multialignment="center",
                 )  # fmt: skip
-    marks = [_mark("o", colour) for _, colour, _ in SHADES] + [_mark("o", PAPER, edge=FAINT)]
+    marks = [_mark("none", "none"), *(_mark("o", colour) for _, colour, _ in SHADES)]
+    marks.append(_mark("o", PAPER, edge=FAINT))
     kinds_of = [
         _mark("s", PAPER),
         _mark("o", "none", edge=RING, width=1.8),
