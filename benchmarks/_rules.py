@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf, log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from _summed import word
 
+from gossip.learning import tails
 from gossip.learning.beta import clopper_pearson
 from gossip.learning.tails import (
     BORROWED,
@@ -20,9 +21,11 @@ from gossip.learning.tails import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from _scored import Gateway, Numbers, Told
+
+    from gossip.pushsum import Sums
 
     Words = Sequence[MeshTail | None]
     Rule = Callable[["Split", float], list[float]]
@@ -31,7 +34,7 @@ CAREFUL = 0.9
 """Confidence of the rule that is sure of its budget."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Split:
     """Every gateway's rows, with a random part of its pool to calibrate with.
 
@@ -39,18 +42,32 @@ class Split:
         gateways: those with enough rows.
         own: of each, to calibrate with.
         tests: benign scores that it is tested with.
-        seed: of what else is random about it.
+        seed: of who sends what to whom, the same for all rules.
     """
 
     gateways: Sequence[Gateway]
     own: Sequence[Told]
     tests: Sequence[Numbers]
     seed: tuple[int, ...]
+    _words: dict[str, Words] = field(default_factory=dict)
+
+    def word(
+        self,
+        name: str,
+        calibrations: Sequence[Numbers],
+        references: Sequence[Numbers],
+        lying: Mapping[int, Sums] | None = None,
+    ) -> Words:
+        """What each gateway has heard; kept under a name, for it takes longer than all else."""
+        if name not in self._words:
+            rng = np.random.default_rng(self.seed)
+            self._words[name] = word(calibrations, references, rng, lying)
+        return self._words[name]
 
     @property
-    def rng(self) -> np.random.Generator:
-        """A new one each time, so that rules are compared under the same exchanges."""
-        return np.random.default_rng(self.seed)
+    def heard(self) -> Words:
+        """The same of all rows, with nobody lying."""
+        return self.word("all", self.calibrations, self.references)
 
     @property
     def calibrations(self) -> list[Numbers]:
@@ -99,10 +116,9 @@ def exponential(split: Split, budget: float) -> list[float]:
 
 def shape_alone(split: Split, budget: float) -> list[float]:
     """The same place and unit, with the mesh's shape in place of an exponential."""
-    heard = word(split.calibrations, split.references, split.rng)
     return [
         inf if mesh is None else start + unit * mesh.level(budget)
-        for (start, unit), mesh in zip(_tails(split), heard, strict=True)
+        for (start, unit), mesh in zip(_tails(split), split.heard, strict=True)
     ]
 
 
@@ -114,18 +130,14 @@ def _tails(split: Split) -> Iterator[tuple[float, float]]:
 
 
 def borrowed(split: Split, budget: float) -> list[float]:
-    heard = word(split.calibrations, split.references, split.rng)
-    found = by_mesh(split.calibrations, split.references, budget, heard)
+    found = by_mesh(split.calibrations, split.references, budget, split.heard)
     return [each.value for each in found]
 
 
 def half(split: Split, budget: float) -> list[float]:
     """The mesh's word counts for half as many rows."""
     most = round(BORROWED / budget / 2)
-    heard = [
-        mesh and replace(mesh, rows=min(mesh.rows, most))
-        for mesh in word(split.calibrations, split.references, split.rng)
-    ]
+    heard = [mesh and replace(mesh, rows=min(mesh.rows, most)) for mesh in split.heard]
     found = by_mesh(split.calibrations, split.references, budget, heard)
     return [each.value for each in found]
 
@@ -133,7 +145,8 @@ def half(split: Split, budget: float) -> list[float]:
 def unaided(split: Split, budget: float) -> list[float]:
     """Rows trained on do not help to place the tail."""
     none = [each[:0] for each in split.references]
-    found = by_mesh(split.calibrations, none, budget, word(split.calibrations, none, split.rng))
+    heard = split.word("unaided", split.calibrations, none)
+    found = by_mesh(split.calibrations, none, budget, heard)
     return [each.value for each in found]
 
 
@@ -141,7 +154,7 @@ def trimmed(split: Split, budget: float) -> list[float]:
     """Rows far out are left out."""
     pairs = [*map(without_outliers, split.calibrations, split.references)]
     own, other = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    found = by_mesh(own, other, budget, word(own, other, split.rng))
+    found = by_mesh(own, other, budget, split.word(f"without {tails.OUTLIER}", own, other))
     return [each.value for each in found]
 
 
@@ -149,7 +162,7 @@ def named(split: Split, budget: float) -> list[float]:
     """Rows that the head calls attacks are left out."""
     own = [each.score[each.odds <= 0] for each in split.own]
     other = [g.reference.score[g.reference.odds <= 0] for g in split.gateways]
-    found = by_mesh(own, other, budget, word(own, other, split.rng))
+    found = by_mesh(own, other, budget, split.word("named", own, other))
     return [each.value for each in found]
 
 

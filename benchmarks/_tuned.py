@@ -5,6 +5,7 @@ What was chosen was chosen on seeds from 100 on: `--part constants --seed 100 --
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def of_thresholds(every: Sequence[Split], budget: float, case: dict[str, Any]) -
     for name, values in THRESHOLDS.items():
         for value in values:
             with _set(tails, name, value):
-                limits = [borrowed(split, budget) for split in every]
+                limits = [borrowed(replace(split, _words={}), budget) for split in every]
             yield {"constant": name, "value": value, **case, **summary(every, limits)}
 
 

@@ -22,6 +22,7 @@ a threshold.
 from __future__ import annotations
 
 import sys
+from functools import cache
 from itertools import product
 from math import inf
 from pathlib import Path
@@ -33,7 +34,7 @@ from _common import parser, publish
 from _drifting import drifting
 from _rules import DEFENCES, RULES, Split, by_conformal, by_mesh, summary
 from _scored import Told, scored
-from _summed import LIARS, LIES, lies, spreading, usual, word
+from _summed import LIARS, LIES, lies, spreading, usual
 from _tuned import of_outliers, of_sums, of_thresholds
 
 from gossip.learning.beta import beta_cdf
@@ -42,7 +43,7 @@ from gossip.learning.tails import Threshold, chance_of_worst, contribution
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from _scored import Numbers
 
@@ -70,34 +71,43 @@ STREAMS = {"recordings": 6, "made-up": 4}
 
 def splits(
     options: argparse.Namespace, data: str, count: int, rows: int, dirt: float = 0.0
-) -> Iterator[Split]:
+) -> Sequence[Split]:
     """All of them, for a number of gateways with so many rows of their own."""
     folder = None if options.folder is None else Path(options.folder)
-    for seed in range(options.seed, options.seed + options.repeats):
-        everybody = scored(data, folder, count, seed, dirt)
-        able = [each for each in everybody if len(each.pool) >= rows + TEST_MIN]
-        for number in range(options.splits):
-            rng = np.random.default_rng([seed, number, rows, 0])
-            own, tests = [], []
-            for each in able:
-                order = rng.permutation(len(each.pool))
-                dirty = round(dirt * rows)
-                clean = each.pool[order[: rows - dirty]]
-                bad = each.dirt[rng.permutation(len(each.dirt))[:dirty]]
-                own.append(
-                    Told(
-                        np.concatenate([clean.score, bad.score]),
-                        np.concatenate([clean.odds, bad.odds]),
-                    )
-                )
-                tests.append(each.pool.score[order[rows:]])
-            yield Split(able, own, tests, (seed, number, rows))
+    seeds = range(options.seed, options.seed + options.repeats)
+    return [
+        split
+        for seed in seeds
+        for split in _splits(data, folder, count, rows, dirt, seed, options.splits)
+    ]
+
+
+@cache
+def _splits(
+    data: str, folder: Path | None, count: int, rows: int, dirt: float, seed: int, number: int
+) -> Sequence[Split]:
+    everybody = scored(data, folder, count, seed, dirt)
+    able = [each for each in everybody if len(each.pool) >= rows + TEST_MIN]
+    found = []
+    for place in range(number):
+        rng = np.random.default_rng([seed, place, rows, 0])
+        own, tests = [], []
+        for each in able:
+            order = rng.permutation(len(each.pool))
+            dirty = round(dirt * rows)
+            clean = each.pool[order[: rows - dirty]]
+            bad = each.dirt[rng.permutation(len(each.dirt))[:dirty]]
+            score = np.concatenate([clean.score, bad.score])
+            own.append(Told(score, np.concatenate([clean.odds, bad.odds])))
+            tests.append(each.pool.score[order[rows:]])
+        found.append(Split(able, own, tests, (seed, place, rows)))
+    return found
 
 
 def thresholds(options: argparse.Namespace) -> Iterator[Row]:
     for data, budget in product(options.data, options.budget):
         for count, rows in CASES[data]:
-            every = [*splits(options, data, count, rows)]
+            every = splits(options, data, count, rows)
             for name, rule in RULES.items():
                 limits = [rule(split, budget) for split in every]
                 yield {
@@ -122,13 +132,12 @@ def worst(options: argparse.Namespace) -> Iterator[Row]:
 def interval(options: argparse.Namespace) -> Iterator[Row]:
     for data, budget in product(options.data, options.budget):
         for count, rows in CASES[data]:
-            every = [*splits(options, data, count, rows)]
+            every = splits(options, data, count, rows)
             for rule in ("split conformal", "borrowed"):
                 within, ends = [], []
                 for split in every:
                     if rule == "borrowed":
-                        heard = word(split.calibrations, split.references, split.rng)
-                        found = by_mesh(split.calibrations, split.references, budget, heard)
+                        found = by_mesh(split.calibrations, split.references, budget, split.heard)
                     else:
                         found = by_conformal(split, budget)
                     for limit, tests in zip(found, split.tests, strict=True):
@@ -175,8 +184,7 @@ def _contributions(options: argparse.Namespace, data: str) -> Numbers:
     count, rows = USUAL[data]
     found = []
     for split in splits(options, data, count, rows):
-        heard = word(split.calibrations, split.references, split.rng)
-        each = zip(split.calibrations, split.references, heard, strict=True)
+        each = zip(split.calibrations, split.references, split.heard, strict=True)
         found += [contribution(own, other, mesh) for own, other, mesh in each]
     return np.array([each for each in found if each is not None])
 
@@ -189,12 +197,13 @@ def mesh(options: argparse.Namespace) -> Iterator[Row]:
 def liars(options: argparse.Namespace) -> Iterator[Row]:
     for data, budget in product(options.data, options.budget):
         count, rows = USUAL[data]
-        every = [*splits(options, data, count, rows)]
+        every = splits(options, data, count, rows)
         for part, lie in ((0, "-"), *product(LIARS, LIES)):
             lying = lies(round(part * count), lie) if part else {}
             limits = []
             for split in every:
-                heard = word(split.calibrations, split.references, split.rng, lying)
+                name = f"{len(lying)} say {lie}" if lying else "all"
+                heard = split.word(name, split.calibrations, split.references, lying)
                 found = by_mesh(split.calibrations, split.references, budget, heard)
                 limits.append([each.value for each in found])
             yield {"under liars": data, "gateways": count, "own rows": rows,
@@ -206,7 +215,7 @@ def contamination(options: argparse.Namespace) -> Iterator[Row]:
     for data, budget in product(options.data, options.budget):
         count, rows = USUAL[data]
         for dirt in DIRT:
-            every = [*splits(options, data, count, rows, dirt)]
+            every = splits(options, data, count, rows, dirt)
             for name, rule in DEFENCES.items():
                 limits = [rule(split, budget) for split in every]
                 yield {"contamination": data, "gateways": count, "own rows": rows,
@@ -228,12 +237,12 @@ def constants(options: argparse.Namespace) -> Iterator[Row]:
     given = {"budget %": 100 * budget, "data": data}
     for count, rows in CASES[data][:-1]:
         if rows >= ROWS_WITH_MESH:
-            every = [*splits(options, data, count, rows)]
+            every = splits(options, data, count, rows)
             yield from of_thresholds(every, budget, given | {"own rows": rows})
     count, rows = USUAL[data]
     for dirt in DIRT[:2]:
         case = given | {"own rows": rows, "attack flows %": 100 * dirt}
-        yield from of_outliers([*splits(options, data, count, rows, dirt)], budget, case)
+        yield from of_outliers(splits(options, data, count, rows, dirt), budget, case)
     seeds = range(options.seed, options.seed + options.repeats)
     yield from of_sums(_contributions(options, data), usual(options.peers), seeds)
 
