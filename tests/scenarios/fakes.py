@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gossip.actions import Action
+from gossip.actions import Action, Send, SetTimer, Train
 from gossip.contacts import Contact, PeerId
-from gossip.events import Event
+from gossip.events import Event, Received, Start, Timer, TimerFired, Trained
 from gossip.learning.learner import Batches, Outcome
 from scenarios.conditions.churn import Change, Deed
 from scenarios.conditions.distributions import constant
@@ -48,6 +48,33 @@ class FakePeer:
 
     def events(self, kind: type) -> list[Event]:
         return [event for _, event in self.log if isinstance(event, kind)]
+
+
+def training_every(first_ms: int, later_ms: int, peers: int, apart: int) -> Script:
+    """Trains again and again, pushes the vector on completion, and averages on receipt.
+
+    Each peer has milliseconds of its own: its number to begin with, and that modulo `apart` later.
+    """
+
+    def script(peer: FakePeer, event: Event, now_us: int) -> list[Action]:
+        number = int(peer.me.peer.removeprefix("peer-"))
+        match event:
+            case Start():
+                return [SetTimer(Timer.CYCLE, now_us + (first_ms + number) * MS)]
+            case TimerFired():
+                peer.cycle += 1
+                later = SetTimer(Timer.CYCLE, now_us + (later_ms + number % apart) * MS)
+                return [Train(peer.cycle, peer.vector.copy()), later]
+            case Trained(_, delta, _, _):
+                if delta is not None:
+                    peer.vector = peer.vector + delta
+                target = Contact(name((number * 5 + peer.cycle) % peers))
+                return [Send(target, peer.vector.tobytes())]
+            case Received(_, frame):
+                peer.vector = (peer.vector + np.frombuffer(frame, np.float32)) / 2
+        return []
+
+    return script
 
 
 class FakeLearner:

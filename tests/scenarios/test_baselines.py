@@ -219,6 +219,7 @@ def test_statistics_cost_their_frames_once_and_nothing_later():
     assert not np.isnan(result.samples[-1].metrics["auc"].mean)
 
 
+@pytest.mark.usefixtures("recordings_read_once")
 def test_recordings_by_site_are_scaled_for_all_alike():
     data = {"source": "recordings", "rows": 300, "features": 57, "classes": 2}
     plan = make_plan(scenario("statistics", mesh={"peers": 3}, data=data))

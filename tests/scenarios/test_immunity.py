@@ -1,7 +1,6 @@
 """Antigens in a World: who presents what, who trains on it, and what hostile peers reach."""
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from gossip.learning.learner import Batches
 from gossip.learning.mixture import Mixture
 from gossip.learning.scaling import Scaler
 from node.config.tables import from_table
-from node.sensors.reading import read as read_flows
 from scenarios.data.appearing import visible
 from scenarios.data.balanced import Balanced
 from scenarios.data.load import load_data
@@ -31,6 +29,8 @@ from scenarios.runs.simulate import run_stage, set_up
 from scenarios.spec.mesh import Harm
 from scenarios.spec.scenario import Scenario
 from scenarios.world.names import peer_names
+
+pytestmark = pytest.mark.usefixtures("recordings_read_once")
 
 SECOND_US = 1_000_000
 IMMUNE = {"antigens": True, "head": "coded", "arithmetic": "numpy"}
@@ -48,19 +48,6 @@ def scenario(**tables) -> Scenario:
 
 def stage_of(given: Scenario, **how):
     return set_up(make_plan(given), **how)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def flows_read_once():
-    """The recordings are parsed once for all of this file."""
-
-    @cache
-    def flows(path, kind):
-        return tuple(read_flows(path, kind))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scenarios.data.recorded.read", flows)
-        yield
 
 
 # What a scenario may ask for

@@ -69,6 +69,7 @@ def test_memory_that_holds_no_row_is_refused():
         load_data(replace(planned("15 B", {"features": 3}), where="test"), peer_names(3))
 
 
+@pytest.mark.usefixtures("recordings_read_once")
 def test_gateways_on_the_recordings_keep_what_fits():
     data = {"source": "recordings", "rows": 400, "calibrate_rows": 50, "test_rows": 50}
     shards, _ = load_data(planned("40 kB", data, peers=2), peer_names(2))

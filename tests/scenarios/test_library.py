@@ -1,19 +1,19 @@
 """Every scenario that comes with Hedgerow: it says what it shows, and does what it expects."""
 
 import tomllib
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from node.config.tables import from_table
-from node.sensors.reading import read as read_flows
 from scenarios.plan.plan import make_plan
 from scenarios.runs.engines import run
 from scenarios.runs.expectations import verdicts
 from scenarios.spec import library
 from scenarios.spec.data import Source
 from scenarios.spec.scenario import Scenario, read, table
+
+pytestmark = pytest.mark.usefixtures("recordings_read_once")
 
 FILES = sorted(path for path in library.FOLDER.glob("*.toml") if path.stem != "baselines")
 """All but the one whose methods have tests of their own."""
@@ -29,19 +29,6 @@ BROKEN = [
     ("immunity", "learning.antigens", False),
 ]  # fmt: skip
 """A scenario, a key of it, and a value with which it must not do what it expects."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def flows_read_once():
-    """The recordings are parsed once for all runs of this file, a third of each one's time."""
-
-    @cache
-    def flows(path, kind):
-        return tuple(read_flows(path, kind))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scenarios.data.recorded.read", flows)
-        yield
 
 
 def of(path):

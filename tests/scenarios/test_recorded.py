@@ -1,7 +1,5 @@
 """Gateways made of the bundled recordings."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,6 @@ from gossip.errors import ConfigError
 from gossip.features import SCHEMA
 from gossip.flows import FAMILIES
 from node.config.tables import from_table
-from scenarios.data import recorded
 from scenarios.data.load import load_data
 from scenarios.plan.plan import make_plan
 from scenarios.recordings import SITES
@@ -17,14 +14,7 @@ from scenarios.runs.simulate import run_stage, set_up
 from scenarios.spec.scenario import Scenario
 from scenarios.world.names import peer_names
 
-
-@pytest.fixture(autouse=True, scope="module")
-def read_once():
-    """Read each recording once for all tests of this file."""
-    flows = cache(lambda name, site, sensor, read=recorded._true: tuple(read(name, site, sensor)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recorded, "_true", flows)
-        yield
+pytestmark = pytest.mark.usefixtures("recordings_read_once")
 
 
 def plan(peers: int, seconds: int = 120, **data):

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from gossip.actions import Send, SetTimer, Train
-from gossip.contacts import Contact
-from gossip.events import Received, Start, Timer, TimerFired, Trained
+from gossip.actions import SetTimer, Train
+from gossip.events import Start, Timer, TimerFired, Trained
 from scenarios.conditions.churn import Change, Deed
-from tests.scenarios.fakes import MS, FakePeer, FakeRows, Rig, name
+from tests.scenarios.fakes import MS, FakeRows, Rig, training_every
 
 PEERS = 9
 CHURN = (
@@ -17,30 +16,15 @@ CHURN = (
 )
 
 
-def learning_script(peer: FakePeer, event, now_us):
-    """Train every 30 ms or so, push the vector on completion, average on receipt."""
-    number = int(peer.me.peer.removeprefix("peer-"))
-    match event:
-        case Start():
-            return [SetTimer(Timer.CYCLE, now_us + (20 + number) * MS)]
-        case TimerFired():
-            peer.cycle += 1
-            later = SetTimer(Timer.CYCLE, now_us + (30 + number) * MS)
-            return [Train(peer.cycle, peer.vector.copy()), later]
-        case Trained(_, delta, _, _):
-            if delta is not None:
-                peer.vector = peer.vector + delta
-            target = Contact(name((number * 5 + peer.cycle) % PEERS))
-            return [Send(target, peer.vector.tobytes())]
-        case Received(_, frame):
-            peer.vector = (peer.vector + np.frombuffer(frame, np.float32)) / 2
-    return []
-
-
 def play(*, postpone: bool, rows: FakeRows | None = None) -> Rig:
     train_ms = tuple(10 + 3 * number for number in range(PEERS))
     rig = Rig(
-        PEERS, learning_script, train_ms=train_ms, changes=CHURN, postpone=postpone, rows=rows
+        PEERS,
+        training_every(20, 30, PEERS, apart=PEERS),
+        train_ms=train_ms,
+        changes=CHURN,
+        postpone=postpone,
+        rows=rows,
     )
     rig.world.run(2_000 * MS)
     return rig
@@ -83,7 +67,9 @@ def test_a_crash_ends_the_training_it_interrupts():
     assert rig.lives[3][1].events(Trained)
 
 
-def test_momentum_is_carried_from_one_training_to_the_next():
+def three_trainings() -> Rig:
+    """Two peers that train from 0 every 50 ms."""
+
     def script(peer, event, now_us):
         match event:
             case Start() | TimerFired():
@@ -94,22 +80,18 @@ def test_momentum_is_carried_from_one_training_to_the_next():
 
     rig = Rig(2, script)
     rig.world.run(130 * MS)
+    return rig
+
+
+def test_momentum_is_carried_from_one_training_to_the_next():
+    rig = three_trainings()
     deltas = [event.delta[0] for event in rig.peer(1).events(Trained)]
     # Mean of rows is (1 + cycle) / 2, plus half of the move before.
     assert deltas == pytest.approx([1.0, 1.5 + 0.5, 2.0 + 1.0])
 
 
 def test_the_local_part_goes_on_from_where_it_was_and_never_travels():
-    def script(peer, event, now_us):
-        match event:
-            case Start() | TimerFired():
-                peer.cycle += 1
-                again = SetTimer(Timer.CYCLE, now_us + 50 * MS)
-                return [Train(peer.cycle, np.zeros(2, np.float32)), again]
-        return []
-
-    rig = Rig(2, script)
-    rig.world.run(130 * MS)
+    rig = three_trainings()
     deltas = [event.delta for event in rig.peer(1).events(Trained)]
     assert [delta.shape for delta in deltas] == [(2,)] * 3
     # The fake learner moves all three numbers alike; the first two start from 0 each time.

@@ -10,14 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gossip.actions import Send, SetTimer, Train
-from gossip.contacts import Contact
 from gossip.errors import LocalError
-from gossip.events import Received, Start, Timer, TimerFired, Trained
 from scenarios.conditions.churn import Change, Deed
 from scenarios.plan.plan import make_plan
 from scenarios.runs.simulate import run_stage, set_up
-from tests.scenarios.fakes import MS, FakePeer, FakeRows, Rig, name
+from tests.scenarios.fakes import MS, FakeRows, Rig, training_every
 from tests.scenarios.test_simulate import CHANGING, scenario
 
 ROOT = Path(__file__).parents[2]
@@ -25,25 +22,8 @@ PEERS = 24
 ENDING_S = 30
 """For waiting until something has ended; it takes a second at most."""
 
-
-def busy(peer: FakePeer, event, now_us):
-    """Train for most of the time, so that stacks are full long before they are due."""
-    number = int(peer.me.peer.removeprefix("peer-"))
-    match event:
-        case Start():
-            return [SetTimer(Timer.CYCLE, now_us + (1 + number) * MS)]
-        case TimerFired():
-            peer.cycle += 1
-            later = SetTimer(Timer.CYCLE, now_us + (40 + number % 5) * MS)
-            return [Train(peer.cycle, peer.vector.copy()), later]
-        case Trained(_, delta, _, _):
-            peer.vector = peer.vector + delta
-            target = Contact(name((number * 5 + peer.cycle) % PEERS))
-            return [Send(target, peer.vector.tobytes())]
-        case Received(_, frame):
-            peer.vector = (peer.vector + np.frombuffer(frame, np.float32)) / 2
-    return []
-
+busy = training_every(1, 40, PEERS, apart=5)
+"""Trains for most of the time, so that stacks are full long before they are due."""
 
 CHURN = tuple(
     change
