@@ -76,14 +76,14 @@ class Rehearsal:
         features: columns of a row.
         seed: of the draws; secret in a live node, so that nobody can foresee what is drawn.
         peer: this peer's id.
-        budget: share of benign rows that an antigen may make alarm.
+        budget: share of benign rows that an antigen may make alarm; kept as an attribute.
     """
 
     def __init__(self, features: int, seed: bytes, peer: str, budget: float = BUDGET) -> None:
         self._features = features
         self._seed = seed
         self._peer = peer
-        self._budget = budget
+        self.budget = budget
         self._held: Floats = _NO_ROWS
         self._train: Floats = _NO_ROWS
         self._benign: Benign | None = None
@@ -115,12 +115,17 @@ class Rehearsal:
             if self._verdicts[antigen.id].state in _WITHIN
         ]
 
+    @property
+    def benign(self) -> Benign | None:
+        """This peer's benign rows, as antigens are measured by them; None while there are few."""
+        return self._benign
+
     def tolerates(self, mixture: Mixture) -> bool:
         """Whether what this describes would cost no more than the budget."""
         if self._benign is None:
             return False
         rng = self._rng(f"own {mixture.pack().hex()}")
-        return not self._benign.cost(counted(mixture), rng).exceeds(self._budget)
+        return not self._benign.cost(counted(mixture), rng).exceeds(self.budget)
 
     def review(
         self,
@@ -159,7 +164,7 @@ class Rehearsal:
                 known[each.id] = found
         self._known = known
         self._used = {}
-        total = Total(self._budget, 0 if self._benign is None else self._benign.rows)
+        total = Total(self.budget, 0 if self._benign is None else self._benign.rows)
         for each in sorted(told, key=self._place):
             self._verdicts[each.id] = self._judged(each, told, own_families, approved, total)
         for each in told:
@@ -240,7 +245,7 @@ class Rehearsal:
         alarms = self._benign.alarms(mixture, self._rng(antigen.id.hex()))
         cost = Cost(int(alarms.sum()), len(alarms))
         bits = int.from_bytes(np.packbits(alarms).tobytes(), "big")
-        return _Known(mixture, cost, cost.exceeds(self._budget), bits)
+        return _Known(mixture, cost, cost.exceeds(self.budget), bits)
 
     def _place(self, antigen: Antigen) -> tuple[int, int]:
         """Where its turn is: the cheaper the earlier, and by a secret draw where costs are equal.
@@ -287,7 +292,7 @@ class Rehearsal:
 
     @property
     def _limit(self) -> str:
-        return f"the budget is {100 * self._budget:g} %"
+        return f"the budget is {100 * self.budget:g} %"
 
     def _vouching(self, antigen: Antigen, told: Sequence[Antigen]) -> int:
         """Other origins that describe the family alike."""

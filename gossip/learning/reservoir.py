@@ -79,7 +79,8 @@ class Reservoir:
     def follow(self, recent: NDArray[np.float32], least: int) -> None:
         """Forget of the past what is not needed, because rows have changed.
 
-        Keeps `recent` rows, and of the others at random what makes up `least` with them; from then
+        Keeps `recent` rows, and of the others at random as many, or more if else fewer than `least`
+        would be held: what was usual, and is not now, may come again. From then
         on rows are taken in as by a reservoir that has seen no more than these.
 
         Args:
@@ -89,7 +90,7 @@ class Reservoir:
         recent = recent[-len(self._rows) :]
         known = Counter(row.tobytes() for row in recent)
         others = [row for row in self.rows if not _taken(known, row)]
-        count = min(max(least, len(recent)), len(self._rows)) - len(recent)
+        count = min(max(least, 2 * len(recent)), len(self._rows)) - len(recent)
         about = f"{self._key.peer}\0follow {self._key.index}"
         rng = generator(self._key.seed, about, self._seen, Purpose.ROWS)
         some = sorted(rng.permutation(len(others))[:count].tolist())

@@ -11,6 +11,7 @@ Each component is measured by itself, so that a benign one does not hide behind 
 NSL-KDD and the recordings, see docs/immunity.md.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.learning.beta import clopper_pearson
-from gossip.learning.mixture import Floats, Mixture
+from gossip.learning.mixture import Floats, Mixture, Numbers
 from gossip.learning.scaling import ROWS_MIN, SPREAD_MIN, Scaler
 
 HELD_MIN = 20
@@ -140,14 +141,10 @@ class Likeness:
         own = self._antigen.log_density(scaler(antigen.draw(DRAWS, rng)), SPREAD)
         self._least = np.quantile(own, 1.0 - RECALL)
 
-    def of(self, rows: Floats) -> NDArray[np.bool_]:
-        """Which of unscaled rows, float32 `(n, features)`, look like it, bool `(n,)`."""
-        found = self._antigen.log_density(self._scaler(rows), SPREAD)
-        return np.asarray(found >= self._least)
-
     def share(self, rows: Floats) -> float:
-        """Of these rows, likewise, how many do."""
-        return float(self.of(rows).mean())
+        """Of these rows, unscaled float32 `(n, features)`, how many look like it."""
+        found = self._antigen.log_density(self._scaler(rows), SPREAD)
+        return float((found >= self._least).mean())
 
 
 class Benign:
@@ -175,6 +172,21 @@ class Benign:
     def rows(self) -> int:
         """How many are held out to measure by, at most `ROWS_MAX`."""
         return len(self._held)
+
+    def odds(self, antigens: Sequence[Mixture], rows: Floats | None = None) -> Numbers:
+        """How much more likely rows are under what antigens describe than as own benign rows.
+
+        Args:
+            antigens: k of them, unscaled.
+            rows: unscaled float32 `(n, features)`; None for those held out.
+
+        Returns:
+            Natural logs of the ratios, float64 `(k, n)`.
+        """
+        x = self._held if rows is None else self._scaler(rows)
+        usual = self._usual if rows is None else self._own.log_density(x, SPREAD)
+        likely = [_through(each, self._scaler).log_density(x, SPREAD) for each in antigens]
+        return np.array(likely, np.float64).reshape(len(antigens), len(x)) - usual
 
     def cost(self, antigen: Mixture, rng: np.random.Generator) -> Cost:
         """What using it would cost."""

@@ -21,7 +21,6 @@ from gossip.antigens import EVIDENCE_MIN, Antigen, is_family, is_live
 from gossip.contacts import PeerId
 from gossip.errors import StateError
 from gossip.learning.rehearsal import Rehearsal
-from gossip.learning.scaling import Scaler
 from gossip.learning.tolerance import Verdict
 from node.antigens import approvals
 from node.antigens.leaving import size_of
@@ -56,7 +55,6 @@ class Plan:
     due: tuple[Due, ...]
     steps: int
     rows: int
-    scaler: Scaler | None
     evidence: tuple[Evidence, ...]
 
 
@@ -106,7 +104,7 @@ class Immune:
         self._ready: list[Antigen] = []
         self._lines = TokenBucket(LINES_PER_MINUTE)
         self._now_s = now_s
-        self._suspecting = Suspecting(seed)
+        self._suspecting = Suspecting(seed, rehearsal.budget)
 
     # A life begins
 
@@ -166,7 +164,6 @@ class Immune:
             self._presenter.due(watch.evidence() if sharing else (), held, now_s, watch.scaler),
             config.steps,
             config.rows,
-            watch.scaler,
             self._suspecting.wanted(watch),
         )
 
@@ -184,7 +181,7 @@ class Immune:
         verdicts = rehearsal.verdicts
         seen = {each.id: _judged(each, verdicts[each.id]) for each in plan.antigens}
         made = tuple(self._presenter.make(due) for due in plan.due)
-        suspects = self._suspecting.suspects(rehearsal, plan.evidence, plan.scaler)
+        suspects = self._suspecting.suspects(rehearsal, plan.evidence)
         return Done(drawn, seen, made, approved, trouble, suspects)
 
     def settle(self, done: Done) -> None:

@@ -1,6 +1,7 @@
 """Keeping the budget: counts what is believed benign, and acts where a promise is not kept.
 
-    flow believed benign, and unlike any known attack ── Guard ── Breach
+    flow believed benign ──── unlike any known attack ─┬─ Guard ── Breach
+    flow of a storm or burst ─ by the last good model ─┘
     Breach ── the flows it was seen on, judged by two models ── fall back │ recalibrate
     each cycle, while fallen back ── rows that came since the newest model was made ── trial
 
@@ -8,7 +9,7 @@ What is done is logged, counted, and shown by the status. Over a restart the las
 counts and the standing are kept; the recent rows, and a model on trial, are not.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -28,6 +29,10 @@ from node.watch.suspects import Suspects
 RECENT_MAX = 1_024
 """Rows believed benign that are kept in order: 107 kB for 26 features. Sixteen times the fewest
 flows that a breach is seen on; our choice."""
+
+DOUBTED_MAX = 64
+"""Flows of a batch that are held against the last good model, so that a flood costs little: one
+more scoring of 64 rows where 256 are scored anyway. Our choice."""
 
 LINES_PER_MINUTE = 30
 """Log lines. A breach takes 64 flows, which a flood sends in no time. As for antigens."""
@@ -64,6 +69,28 @@ class Recent:
         count = min(count, len(self))
         at = np.arange(self._seen - count, self._seen) % len(self._rows)
         return self._rows[at], self._calibrates[at]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Flows that were judged and learnt from.
+
+    Args:
+        rows: unscaled float32 `(n, features)`.
+        score: combined surprise, float64 `(n,)`.
+        anomalous: by the model that served, bool `(n,)`.
+        ts_s: their starts.
+        believed: indices of those that nothing speaks against but, perhaps, their score, and
+            whether they calibrate.
+        doubted: indices of those that only a storm or a burst speaks against.
+    """
+
+    rows: Rows
+    score: NDArray[np.float64]
+    anomalous: NDArray[np.bool_]
+    ts_s: Sequence[float]
+    believed: Sequence[tuple[int, bool]]
+    doubted: Sequence[int]
 
 
 @dataclass(slots=True)
@@ -111,18 +138,50 @@ class Guarding:
 
     # Flows
 
-    def remember(self, row: Rows, *, calibrates: bool) -> None:
-        """Keep a row believed benign, unlike any known attack as far as was looked."""
-        self._recent.add(row, calibrates=calibrates)
-        self._since_candidate += 1
+    def took(self, taken: Taken, *, watching: bool) -> Breach | None:
+        """Count flows, and remember those believed benign and unlike any known attack.
 
-    def saw(self, score: float, ts_s: float, *, alarm: bool) -> Breach | None:
-        """Count such a flow, of start `ts_s`, judged by the model that serves."""
+        What alarms is looked at only where something is known, and for all flows at once.
+
+        Args:
+            taken: flows.
+            watching: whether the model that judged them raises alerts.
+        """
+        odd = [i for i, _ in taken.believed if taken.anomalous[i]]
+        known = set(np.array(odd)[self.suspects(taken.rows[odd])].tolist()) if odd else set()
+        breach: Breach | None = None
+        for i, calibrates in taken.believed:
+            if i in known:
+                continue
+            self._recent.add(taken.rows[i], calibrates=calibrates)
+            self._since_candidate += 1
+            if watching and breach is None:  # after one, another model is to be judged
+                alarm = bool(taken.anomalous[i])
+                breach = self._saw(float(taken.score[i]), taken.ts_s[i], alarm=alarm)
+        if watching and breach is None and taken.doubted:
+            breach = self._doubted(taken)
+        return breach
+
+    def _saw(self, score: float, ts_s: float, *, alarm: bool) -> Breach | None:
         before = self.guard.standing
         breach = self.guard.saw(score, alarm)
         if breach is not None or self.guard.standing is not before:
             self.since_ts_s = ts_s
         self.acts.breaches += breach is not None
+        return breach
+
+    def _doubted(self, taken: Taken) -> Breach | None:
+        """Hold flows of a storm or burst against the last good model."""
+        good, at = self.guard.good, taken.doubted[:DOUBTED_MAX]
+        if good is None or good is self.guard.serving:
+            return None
+        rows, odd = taken.rows[at], taken.anomalous[at]
+        unknown = ~self.suspects(rows)
+        rows, alarms = rows[unknown], int(odd[unknown].sum())
+        breach = self.guard.doubted(len(rows), alarms, good.alarms(self._shape, rows))
+        if breach is not None:
+            self.since_ts_s = taken.ts_s[at[-1]]
+            self.acts.breaches += 1
         return breach
 
     # What is done
@@ -133,11 +192,14 @@ class Guarding:
         Both models are judged on the flows that the breach was seen on, as far as they are kept.
         """
         guard = self.guard
-        rows, _ = self._believed(max(breach.flows, FIRST_LOOK))
-        alarms = 0 if guard.serving is None else guard.serving.alarms(self._shape, rows)
-        good_alarms = None if guard.good is None else guard.good.alarms(self._shape, rows)
-        remedy = guard.settle(len(rows), alarms, good_alarms)
-        more = {"of": len(rows), "alarms": alarms, "alarms_last_good": good_alarms}
+        flows, alarms, good_alarms = breach.flows, breach.alarms, breach.good_alarms
+        if good_alarms is None:
+            rows, _ = self._believed(max(flows, FIRST_LOOK))
+            flows = len(rows)
+            alarms = 0 if guard.serving is None else guard.serving.alarms(self._shape, rows)
+            good_alarms = None if guard.good is None else guard.good.alarms(self._shape, rows)
+        remedy = guard.settle(flows, alarms, good_alarms)
+        more = {"of": flows, "alarms": alarms, "alarms_last_good": good_alarms}
         if remedy is Remedy.FALL_BACK and guard.serving is not None:
             self.acts.fall_backs += 1
             done = f"fell back to the last good model, of cycle {guard.serving.cycle}"

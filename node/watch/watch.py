@@ -20,7 +20,7 @@ from gossip.features import FeatureExtractor
 from gossip.flows import Flow
 from gossip.learning.calibration import State, calibrate, rows_needed
 from gossip.learning.codes import codes
-from gossip.learning.guard import Breach, Standing
+from gossip.learning.guard import Breach, Cause, Standing
 from gossip.learning.learner import Batches
 from gossip.learning.samples import Role, SampleConfig, Samples
 from gossip.learning.scaling import Scaler
@@ -30,7 +30,7 @@ from gossip.learning.tails import BORROWED, LENGTH, MeshTail, Numbers
 from node.alerts.incidents import Anomaly
 from node.antigens.presenting import Evidence
 from node.vocabulary import Drawn, joined, mixed
-from node.watch.guarding import Guarding
+from node.watch.guarding import Guarding, Taken
 from node.watch.memory import Memory, Seen
 from node.watch.serving import Judged, Serving
 
@@ -151,21 +151,19 @@ class Watch:
             anomalous = judged.anomalous & ~cold
             judged = replace(judged, anomalous=anomalous)
         score = np.zeros(len(rows)) if judged is None else judged.score
-        breach: Breach | None = None
-        known: set[int] | None = None
+        trusted: list[tuple[int, bool]] = []
+        doubted: list[int] = []
         for i, (flow, odd, unfit) in enumerate(
             zip(flows, anomalous.tolist(), cold.tolist(), strict=True)
         ):
             believed, calibrates = self._memory.learn_from(flow, rows[i], odd=odd, cold=unfit)
-            if not believed:
-                continue
-            if odd:  # looked at only where it matters, and then for all flows at once
-                known = self._known(rows, anomalous) if known is None else known
-                if i in known:
-                    continue
-            self.guarding.remember(rows[i], calibrates=calibrates)
-            if watching and breach is None:  # after one, another model is to be judged
-                breach = self.guarding.saw(float(score[i]), flow.ts, alarm=odd)
+            if believed:
+                trusted.append((i, calibrates))
+            elif flow.family is None and not unfit:
+                doubted.append(i)
+        times = [flow.ts for flow in flows]
+        taken = Taken(rows, score, anomalous, times, trusted, doubted)
+        breach = self.guarding.took(taken, watching=watching)
         if breach is not None:
             self._settle(breach)
         if judged is None or serving is None:
@@ -179,19 +177,15 @@ class Watch:
         """
         return None if self.serving is None else self.serving.judge(self._shape, rows)
 
-    def _known(self, rows: Rows, anomalous: NDArray[np.bool_]) -> set[int]:
-        """Which of the anomalous rows look like an attack that is known, whatever the model."""
-        odd = np.flatnonzero(anomalous)
-        return set(odd[self.guarding.suspects(rows[odd])].tolist())
-
     def _settle(self, breach: Breach) -> None:
         """Go back to the last good model, or calibrate the one that serves on recent rows, too."""
         good = self.guarding.settle(breach)
         if good is not None:
             self.serving = good
         elif self.serving is not None:
-            recent = self.guarding.calibrating()
-            self.samples.follow(Role.CALIBRATE, recent, rows_needed(self._budget))
+            if breach.cause is Cause.RATE:  # scores that rise, and alarm no more, forget nothing
+                recent = self.guarding.calibrating()
+                self.samples.follow(Role.CALIBRATE, recent, rows_needed(self._budget))
             now = self.serving
             made, _ = self._calibrated(now.vector, now.cycle, now.scaler, now.names)
             self.serving = self.guarding.offer(made)

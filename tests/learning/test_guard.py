@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from gossip.errors import StateError
-from gossip.learning.guard import LONG_LOOK, TRIALS, Breach, Cause, Guard, Remedy, Standing
+from gossip.learning.guard import (
+    FIRST_LOOK,
+    LONG_LOOK,
+    TRIALS,
+    Breach,
+    Cause,
+    Guard,
+    Remedy,
+    Standing,
+)
 
 EXPECTED = (0.003, 0.023)
 BUDGET = 0.01
@@ -94,6 +103,29 @@ def test_a_bad_model_gives_way_to_the_last_good_one_until_a_new_one_is_proven() 
     assert not guard.trial(200, 0), "nothing is on trial now"
     assert feed(guard, BUDGET, 600) == 600
     assert (guard.standing, guard.good, guard.reason) == (Standing.PROVEN, "newer", None)
+
+
+def test_what_is_proven_served_when_the_counts_began() -> None:
+    guard = watching("good")
+    assert feed(guard, BUDGET, 500) == 500
+    guard.offer("newest", EXPECTED)
+    assert feed(guard, BUDGET, 100, seed=2) == 100
+    assert (guard.standing, guard.good, guard.serving) == (Standing.PROVEN, "good", "newest")
+
+
+def test_a_storm_that_the_last_good_model_does_not_see_is_the_newer_ones_fault() -> None:
+    guard = proven()
+    guard.offer("poisoned", EXPECTED)
+    assert guard.doubted(FIRST_LOOK // 2, FIRST_LOOK // 2, 0) is None
+    breach = guard.doubted(FIRST_LOOK // 2, FIRST_LOOK // 2, 1)
+    assert breach is not None
+    assert (breach.cause, breach.flows, breach.good_alarms) == (Cause.STORM, FIRST_LOOK, 1)
+    assert guard.settle(breach.flows, breach.alarms, breach.good_alarms) is Remedy.FALL_BACK
+    assert guard.doubted(200, 200, 0) is None, "an older one serves already"
+    guard = proven()
+    guard.offer("newer", EXPECTED)
+    assert guard.doubted(200, 190, 120) is None, "both see it, so it may be an attack"
+    assert watching().doubted(200, 190, 0) is None, "nothing to compare with"
 
 
 def test_trials_have_to_be_passed_in_a_row_and_on_rows_enough() -> None:
