@@ -8,7 +8,7 @@ from pathlib import Path
 from scenarios.data.sources.about import About, DataSet, Reading
 from scenarios.data.sources.columns import Amount, Column, Plain
 from scenarios.data.sources.csvs import read_files
-from scenarios.data.sources.folders import found, nothing
+from scenarios.data.sources.folders import first_found
 from scenarios.data.sources.layout import File, Layout
 
 COLUMNS: tuple[Column, ...] = (
@@ -101,9 +101,7 @@ def read(folder: Path, rows_max: int, seed: bytes) -> Reading:
     Raises:
         ConfigError: see `DataSet`.
     """
-    hits = found(folder, r"(?:.*/)?part-\d+.*\.csv") or found(folder, r"(?:.*/)?Merged\d+\.csv")
-    if not hits:
-        raise nothing(folder, ABOUT)
+    hits = first_found(folder, ABOUT, r"(?:.*/)?part-\d+.*\.csv", r"(?:.*/)?Merged\d+\.csv")
     files = [
         File(path, path.relative_to(folder).as_posix(), renamed={"Label": "label"})
         for path, _ in hits

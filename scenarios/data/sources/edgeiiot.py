@@ -9,7 +9,7 @@ from pathlib import Path
 from scenarios.data.sources.about import About, DataSet, Reading
 from scenarios.data.sources.columns import Amount, Bits, Column, Plain, Words, listed
 from scenarios.data.sources.csvs import read_files
-from scenarios.data.sources.folders import found, nothing
+from scenarios.data.sources.folders import first_found
 from scenarios.data.sources.layout import File, Layout
 
 COLUMNS: tuple[Column, ...] = (
@@ -144,12 +144,8 @@ def read(folder: Path, rows_max: int, seed: bytes) -> Reading:
     Raises:
         ConfigError: see `DataSet`.
     """
-    hits = found(folder, r"(?:.*/)?DNN-EdgeIIoT-dataset\.csv") or found(
-        folder, r"(?:.*/)?ML-EdgeIIoT-dataset\.csv"
-    )
-    if not hits:
-        raise nothing(folder, ABOUT)
-    path = hits[0][0]
+    names = (r"(?:.*/)?DNN-EdgeIIoT-dataset\.csv", r"(?:.*/)?ML-EdgeIIoT-dataset\.csv")
+    path = first_found(folder, ABOUT, *names)[0][0]
     file = File(path, path.relative_to(folder).as_posix())
     return read_files([file], LAYOUT, rows_max, seed)
 

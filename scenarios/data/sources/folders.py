@@ -12,8 +12,22 @@ FILES_MAX = 20_000
 DEPTH_MAX = 10  # IoT-23's archive needs 6 below its own root
 PACKED = (".gz", ".xz")
 
+Hits = list[tuple[Path, "re.Match[str]"]]
 
-def found(folder: Path, pattern: str) -> list[tuple[Path, "re.Match[str]"]]:
+
+def first_found(folder: Path, about: About, *patterns: str) -> Hits:
+    """What `found` finds for the first of the patterns that any file matches.
+
+    Raises:
+        ConfigError: as `found`; or there is none of any.
+    """
+    for pattern in patterns:
+        if hits := found(folder, pattern):
+            return hits
+    raise nothing(folder, about)
+
+
+def found(folder: Path, pattern: str) -> Hits:
     """Files whose path below `folder`, with "/" between its parts, matches from end to end.
 
     A packed file (.gz, .xz) matches under its unpacked name. Upper and lower case are the same.

@@ -15,7 +15,7 @@ from node.sensors.zeek import ZeekParser
 from scenarios.data.flowed import FlowLog, flows_table
 from scenarios.data.sources.about import About, DataSet, Download, Reading
 from scenarios.data.sources.csvs import BAD_SHARE_MAX
-from scenarios.data.sources.folders import found, nothing
+from scenarios.data.sources.folders import first_found
 from scenarios.data.sources.sampling import (
     Lines,
     count_lines,
@@ -108,9 +108,8 @@ def read(folder: Path, rows_max: int, seed: bytes) -> Reading:
     Raises:
         ConfigError: see `DataSet`.
     """
-    hits = found(folder, r"(?:(.*/)?([^/]+)/)?(?:bro/)?([^/]*)conn\.log\.labeled")
-    if not hits:
-        raise nothing(folder, ABOUT)
+    pattern = r"(?:(.*/)?([^/]+)/)?(?:bro/)?([^/]*)conn\.log\.labeled"
+    hits = first_found(folder, ABOUT, pattern)
     paths = [path for path, _ in hits]
     names = [path.relative_to(folder).as_posix() for path in paths]
     lines = [count_lines(path) for path in paths]

@@ -9,7 +9,7 @@ from pathlib import Path
 from scenarios.data.sources.about import About, DataSet, Reading
 from scenarios.data.sources.columns import Amount, Column, Words, listed
 from scenarios.data.sources.csvs import header_of, read_files
-from scenarios.data.sources.folders import found, nothing
+from scenarios.data.sources.folders import first_found
 from scenarios.data.sources.layout import ELSEWHERE, File, Layout
 
 FLAG = ("T", "F")
@@ -120,11 +120,11 @@ def read(folder: Path, rows_max: int, seed: bytes) -> Reading:
     Raises:
         ConfigError: see `DataSet`.
     """
-    hits = found(folder, r"(?:.*/)?Network_dataset_\d+\.csv") or found(
-        folder, r"(?:.*/)?Train_Test_Network(?:_dataset)?\.csv"
+    names = (
+        r"(?:.*/)?Network_dataset_\d+\.csv",
+        r"(?:.*/)?Train_Test_Network(?:_dataset)?\.csv",
     )
-    if not hits:
-        raise nothing(folder, ABOUT)
+    hits = first_found(folder, ABOUT, *names)
     files = [File(path, path.relative_to(folder).as_posix()) for path, _ in hits]
     timed = all("ts" in header_of(file) for file in files)
     layout = Layout(
