@@ -1,6 +1,6 @@
 """How the demo runs: six gateways meet, learn, are attacked, lose one of them, and get it back.
 
-    0 s           quiet traffic           18 s     traffic with attacks       83 s   settle   93 s
+    0 s           quiet traffic           18 s     traffic with attacks       83 s   settle   99 s
     ├─ everybody joins, learns, calibrates ─┼─────── kill ── return ───────────┼───────────────┤
 
 The one that is killed is the one that all others joined by: it has no authority to take along.

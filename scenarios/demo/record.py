@@ -10,7 +10,7 @@ from scenarios.demo.marks import Marks
 
 QUIET_S = 18.0
 BUSY_S = 65.0
-SETTLE_S = 10.0
+SETTLE_S = 16.0
 KILL_S = QUIET_S + 0.7 * BUSY_S
 RETURN_S = KILL_S + 10.0
 END_S = QUIET_S + BUSY_S + SETTLE_S

@@ -36,7 +36,8 @@ class Arrival:
 
     Args:
         held_s: since the sensors began, when it first held an antigen; None if it never did.
-        held_after_s: the same since the wave began or, if it was down then, since its return.
+        held_after_s: the same since the wave began or, if it was down then, since it was connected
+            again.
         learnt_s: when it first learnt from one, or had enough rows of its own; learnt_after_s
             likewise.
     """
@@ -184,24 +185,18 @@ def _all_arrived(course: Course) -> Check:
     for moment in course.moments:
         for _, held in _held(moment):
             first.setdefault(held.id, (moment.at_s, held))
-    end_s = course.moments[-1].at_s if course.moments else 0.0
-    names = [feed.plan.name for feed in course.feeds]
-    slowest, late, count = 0.0, list[str](), 0
+    slowest_s, late = 0.0, list[str]()
     for at_s, one in first.values():
-        if at_s > end_s - limit_s:
-            continue  # nobody can say yet
-        count += 1
-        for name in names:
-            has_it = partial(_has_it, one)
-            _, after_s = _since(course.moments, name, at_s, has_it, has_it)
-            if after_s is None or after_s > limit_s:
-                late.append(f"{one.family} at {name}")
-            else:
-                slowest = max(slowest, after_s)
-    evidence = f"{count} antigens, the slowest after {slowest:.1f} s"
+        has_it = partial(_has_it, one)
+        for feed in course.feeds:
+            _, waited_s = _since(course.moments, feed.plan.name, at_s, has_it, has_it)
+            slowest_s = max(slowest_s, waited_s)
+            if waited_s > limit_s:
+                late.append(f"{one.family} at {feed.plan.name}")
+    evidence = f"{len(first)} antigens, the slowest after {slowest_s:.1f} s"
     return Check(
         f"every antigen reached every running gateway within {ARRIVED_CYCLES} cycles",
-        count > 0 and not late,
+        bool(first) and not late,
         evidence + (f"; late: {', '.join(late[:4])}" if late else ""),
     )
 
@@ -237,9 +232,14 @@ def _names(course: Course, name: str) -> list[Check]:
 
 
 def _arrival(moments: Sequence[Moment], name: str, family: str, at_s: float) -> Arrival:
-    held = _since(moments, name, at_s, lambda s: has(s, family))
-    learnt = _since(moments, name, at_s, lambda s: has(s, family, LEARNT))
-    return Arrival(*held, *learnt)
+    held_s, held_after_s = _since(moments, name, at_s, lambda s: has(s, family))
+    learnt_s, learnt_after_s = _since(moments, name, at_s, lambda s: has(s, family, LEARNT))
+    return Arrival(
+        held_s,
+        None if held_s is None else held_after_s,
+        learnt_s,
+        None if learnt_s is None else learnt_after_s,
+    )
 
 
 def _since(
@@ -248,24 +248,27 @@ def _since(
     at_s: float,
     true: Callable[[Status], bool],
     source: Callable[[Status], bool] | None = None,
-) -> tuple[float | None, float | None]:
-    """When something was first true of a gateway, and how long it was up by then, from `at_s` on.
+) -> tuple[float | None, float]:
+    """When something was first true of a gateway, or None; and how long it waited, from `at_s` on.
 
-    A gateway that is down has no time to lose: its clock starts anew when it is back; likewise
-    where nobody is up of whom `source` holds, if it is given.
+    A gateway that is down, or has no connection yet, has no time to lose: its clock starts anew
+    when it is back; likewise where nobody is up of whom `source` holds, if it is given.
     """
     begin_s: float | None = None
+    last_s = at_s
     for moment in moments:
         if moment.at_s < at_s:
             continue
+        last_s = moment.at_s
         status = moment.statuses.get(name)
-        if status is None or (source and not any(map(source, moment.statuses.values()))):
+        if status is not None and true(status):
+            return last_s, last_s - (last_s if begin_s is None else begin_s)
+        alone = status is None or not any(peer.connected for peer in status.mesh.peers)
+        if alone or (source and not any(map(source, moment.statuses.values()))):
             begin_s = None
-            continue
-        begin_s = moment.at_s if begin_s is None else begin_s
-        if true(status):
-            return moment.at_s, moment.at_s - begin_s
-    return None, None
+        elif begin_s is None:
+            begin_s = last_s
+    return None, 0.0 if begin_s is None else last_s - begin_s
 
 
 def _has_it(one: AntigenStatus, status: Status) -> bool:

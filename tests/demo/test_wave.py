@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from node.status.document import AntigensStatus, AntigenStatus, MeshStatus, Status
+from node.status.document import AntigensStatus, AntigenStatus, MeshStatus, PeerStatus, Status
 from scenarios.demo import wave_plots
 from scenarios.demo.feeds import PLANS, Feed
 from scenarios.demo.marks import Marks, Share
@@ -16,6 +16,7 @@ from scenarios.report.style import as_file
 NAMES = [plan.name for plan in PLANS]
 ORIGIN, OTHER, DARK = NAMES[1], NAMES[0], NAMES[3]
 BEGIN_S, STEP_S = 10.0, 0.5
+PEERS = (PeerStatus("id-somebody", connected=True),)
 KINDS = {"brute-force": "brute_ssh", "dos": "flood_syn", "scan": "scan_syn"}
 
 
@@ -28,7 +29,7 @@ def antigen(family: str, name: str, *, at_s: float = BEGIN_S, waits: bool = Fals
 def status(name: str, *held: AntigenStatus) -> Status:
     return Status(
         name=name, peer=f"id-{name}", pid=1, software="test", state="running", uptime_s=1.0,
-        mesh=MeshStatus(bytes_out=1_000), antigens=AntigensStatus(True, True, held),
+        mesh=MeshStatus(PEERS, bytes_out=1_000), antigens=AntigensStatus(True, True, held),
     )  # fmt: skip
 
 
@@ -119,6 +120,17 @@ def test_a_gateway_that_was_down_has_its_time_from_its_return(course):
     assert broken(course) == []
     changed(course, OTHER, BEGIN_S + 10, BEGIN_S + 40)
     assert f"all gateways learn {FAMILIES[0]} within 5 cycles" in broken(course)
+
+
+def test_a_gateway_that_finds_nobody_yet_has_its_time_from_its_first_connection(course):
+    changed(course, OTHER, BEGIN_S, BEGIN_S + 10)
+    course.moments = [
+        replace(m, statuses=m.statuses | {OTHER: replace(m.statuses[OTHER], mesh=MeshStatus())})
+        if BEGIN_S <= m.at_s < BEGIN_S + 10
+        else m
+        for m in course.moments
+    ]
+    assert broken(course) == []
 
 
 def test_a_late_antigen_breaks_the_first_promise_alone(course):
