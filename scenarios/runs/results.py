@@ -119,30 +119,39 @@ def versions() -> dict[str, str]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
+def whole_file(path: Path, *, append: bool = False, keep: Path | None = None) -> Iterator[TextIO]:
     """A text file that appears under its name only if the block ends well.
+
+    Args:
+        path: of the file.
+        append: go on with what is in `part_of(path)`.
+        keep: while this file is there, what has been written so far stays in `part_of(path)` even
+            if the block ends badly.
 
     Raises:
         StateError: the folder cannot be made or the file cannot be written.
     """
-    with whole_bytes(path) as stream:
+    with whole_bytes(path, append=append, keep=keep) as stream:
         text = TextIOWrapper(stream, encoding="utf-8")
-        yield text
-        text.flush()
-        text.detach()
+        try:
+            yield text
+        finally:
+            text.detach()  # flushes
 
 
 @contextmanager
-def whole_bytes(path: Path) -> Iterator[BinaryIO]:
+def whole_bytes(
+    path: Path, *, append: bool = False, keep: Path | None = None
+) -> Iterator[BinaryIO]:
     """The same for a file that is no text.
 
     Raises:
         StateError: as `whole_file`. Faults of anything else within the block pass as they are.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = part_of(path)
     with written(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        raw = Part(part, path)
+        raw = Part(part, path, append=append)
     try:
         with BufferedWriter(raw) as stream:
             yield stream
@@ -152,8 +161,14 @@ def whole_bytes(path: Path) -> Iterator[BinaryIO]:
         with written(path):
             part.replace(path)
     except BaseException:  # an interrupt too must not leave half a file behind
-        part.unlink(missing_ok=True)
+        if keep is None or not keep.exists():
+            part.unlink(missing_ok=True)
         raise
+
+
+def part_of(path: Path) -> Path:
+    """Under which name a file is written until it is whole."""
+    return path.with_name(f".{path.name}.part")
 
 
 def make_folder(folder: Path) -> None:

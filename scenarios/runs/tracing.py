@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedWriter, TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 from zlib import crc32
 
 from gossip.errors import ConfigError, StateError
-from scenarios.runs.files import Part, written
+from scenarios.runs.files import written
+from scenarios.runs.results import part_of, whole_file
 
 TRACE = "trace.jsonl"
 TAIL_BYTES = 4_096
@@ -51,24 +51,11 @@ def trace_file(path: Path, resume: Place | None = None, *, keep: Path) -> Iterat
     Raises:
         StateError: the file cannot be written, or what is there is not what was written.
     """
-    part = path.with_name(f".{path.name}.part")
-    with written(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if resume is not None:
-            _put_back(path, part, resume)
-        raw = Part(part, path, append=resume is not None)
-    try:
-        with TextIOWrapper(BufferedWriter(raw), encoding="utf-8") as stream:
-            yield stream
-            stream.flush()
-            with written(path):
-                os.fsync(stream.fileno())
+    if resume is not None:
         with written(path):
-            part.replace(path)
-    except BaseException:
-        if not keep.exists():
-            part.unlink(missing_ok=True)
-        raise
+            _put_back(path, part_of(path), resume)
+    with whole_file(path, append=resume is not None, keep=keep) as lines:
+        yield lines
 
 
 def check_trace(checkpoint: Path, before: Place | None, *, trace: bool) -> None:
