@@ -11,7 +11,6 @@ haste gain nothing.
 """
 
 from collections.abc import Iterable
-from typing import TypeVar
 
 from gossip.antigens import ID_BYTES, Antigen, Seal, check, is_live, verified
 from gossip.codec import GIVEN_MAX as GIVEN_AT_ONCE
@@ -53,8 +52,6 @@ GIVEN_TO_ONE_MAX = 16
 """Antigens sent in answers in one cycle, and to one asker: an answer is 450 times as long as the
 question. 16 are what an asker of this version asks for; 256 are 1 MB."""
 
-K = TypeVar("K")
-V = TypeVar("V")
 
 Key = tuple[str, PeerId]
 """Family and origin: the order in which drivers see them."""
@@ -201,7 +198,7 @@ class Immunity:
             if not why:
                 self._store(held)
             elif antigen.revokes:
-                _remember(self._graves, held.key, held)
+                self._bury(held)
 
     def begin_cycle(self, cycle: int, now_us: int) -> None:
         """Forget what has expired; ask anew for what did not come."""
@@ -211,6 +208,8 @@ class Immunity:
         self._asked_of.clear()
         self._given.clear()
         now_s = self._now_s(now_us)
+        for grave in [g for g in self._graves.values() if not is_live(g.antigen, now_s)]:
+            del self._graves[grave.key]
         ended = [h for h in self._held.values() if not is_live(h.antigen, now_s)]
         if ended:
             # What had no room before may have it now.
@@ -354,7 +353,7 @@ class Immunity:
         old = self._held.get(new.key)
         if old is None:
             grave = self._graves.get(new.key)
-            if grave is not None and grave.age >= new.age and not new.antigen.revokes:
+            if grave is not None and grave.age >= new.age and new.id != grave.id:
                 return "an antigen that its origin has revoked"
             return "" if self._leaving(new) is not None else _CROWDED
         if old.age >= new.age:
@@ -369,7 +368,7 @@ class Immunity:
         leaving = [old] if old is not None else self._leaving(new) or []
         for held in leaving:
             if held.antigen.revokes and held is not old:
-                _remember(self._graves, held.key, held)
+                self._bury(held)
         self._drop(leaving)
         if new.antigen.revokes:
             self._graves.pop(new.key, None)
@@ -417,8 +416,16 @@ class Immunity:
             self._pass_over(held.id)
         self._renew()
 
+    def _bury(self, tombstone: Held) -> None:
+        """Keep a revocation in mind; of too many those of the highest rank are forgotten."""
+        self._graves[tombstone.key] = tombstone
+        if len(self._graves) > PASSED_MAX:
+            del self._graves[max(self._graves.values(), key=lambda grave: grave.rank).key]
+
     def _pass_over(self, known: bytes) -> None:
-        _remember(self._passed, known, None)
+        if known not in self._passed and len(self._passed) >= PASSED_MAX:
+            del self._passed[next(iter(self._passed))]
+        self._passed[known] = None
 
     def _renew(self) -> None:
         self._holds = b"".join(sorted(self._by_id))
@@ -433,12 +440,6 @@ _CROWDED = "an antigen for which there is no room"
 _HASTY = "an antigen renewed twice in one cycle"
 """Only the first is taken, so that an origin cannot make the mesh carry one family without end;
 the other is asked for again in the next cycle."""
-
-
-def _remember(kept: dict[K, V], key: K, value: V) -> None:
-    if key not in kept and len(kept) >= PASSED_MAX:
-        del kept[next(iter(kept))]
-    kept[key] = value
 
 
 def _places(crowd: Iterable[Held]) -> dict[bytes, int]:

@@ -12,7 +12,7 @@ from gossip.errors import RemoteError
 from gossip.immunity import ORIGINS_MAX
 from gossip.learning.mixture import Floats, Mixture
 from gossip.learning.scaling import Scaler
-from gossip.learning.tolerance import AGREEING, Likeness
+from gossip.learning.tolerance import AGREEING, DRAWS, Likeness
 from gossip.records import record
 
 ORIGINS_ENOUGH = ORIGINS_MAX
@@ -22,6 +22,11 @@ holds."""
 GROWTH = 2
 """A new antigen is made of so many times the rows of the last one. Our choice: means settle with
 the root of the rows, and one more frame must be worth its bytes."""
+
+KIN_MIN = 0.05
+"""Share of an antigen's draws that must look like a peer's own rows, besides the other way round:
+a description so wide that everything looks like it describes nothing. Small, because its origin may
+have seen more kinds of the family."""
 
 _SEEN_MAX = 256
 """Antigens that a `Witness` keeps an answer for; four times as many as a peer holds."""
@@ -123,9 +128,12 @@ class Witness:
     def same(self, other: Antigen, rows: Floats, scaler: Scaler) -> bool:
         """Whether at least `AGREEING` of a family's rows look like what another says of it.
 
+        And `KIN_MIN` of what it says look like these rows.
+
         Args:
             other: of the same family.
-            rows: the peer's own of the family, unscaled float32 `(n, features)`, n at least 1.
+            rows: the peer's own of the family, unscaled float32 `(n, features)`, n at least
+                `EVIDENCE_MIN`.
             scaler: of the peer.
         """
         known = other.id
@@ -144,4 +152,7 @@ class Witness:
         except RemoteError:
             return False
         rng = generator(self._seed, f"{self._peer}\0{known.hex()}", 0, Purpose.ROWS)
-        return Likeness(told, scaler, rng).share(rows) >= AGREEING
+        if Likeness(told, scaler, rng).share(rows) < AGREEING:
+            return False
+        own = Likeness(Mixture.fit(rows, rng), scaler, rng)
+        return own.share(told.draw(DRAWS, rng)) >= KIN_MIN

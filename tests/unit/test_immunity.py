@@ -179,6 +179,7 @@ def test_the_revoked_never_comes_back_while_it_could_be_sent():
 @pytest.mark.parametrize("restarts", [False, True])
 def test_the_revoked_stays_away_even_when_a_crowd_has_driven_out_its_tombstone(restarts):
     holder = Holder()
+    earlier = an_antigen("honest", serial=0, revokes=True)
     old = an_antigen("honest", serial=1)
     tombstone = an_antigen("honest", serial=2, revokes=True)
     holder.offered(old)
@@ -195,7 +196,8 @@ def test_the_revoked_stays_away_even_when_a_crowd_has_driven_out_its_tombstone(r
         assert holder.immunity.kept == kept
     holder.next_cycle(1_000)
     assert holder.immunity.holds == b""
-    assert holder.offered(old).shed == "an antigen that its origin has revoked"
+    for replayed in (old, earlier):
+        assert holder.offered(replayed).shed == "an antigen that its origin has revoked"
     assert holder.offered(tombstone).new == (tombstone,)  # for the others
     assert holder.immunity.kept == (tombstone,)
 
@@ -217,6 +219,31 @@ def test_every_revocation_that_was_ever_held_is_kept_for_the_next_life_and_no_fo
     later.now_us = LIFE_S_MAX * 1_000_000
     later.immunity.restore(holder.immunity.kept, later.now_us)
     assert later.immunity.kept == ()
+
+
+def test_tombstones_about_to_end_do_not_flush_out_the_others():
+    """Made nearly a life ago, a cycle later they are gone, and there is room for as many more."""
+    holder, now_s = Holder(), 4_000_000
+    holder.now_us = (now_s - 100) * 1_000_000
+    old = an_antigen("honest", created_s=now_s, expires_s=now_s + LIFE_S_MAX)
+    tombstone = an_antigen("honest", serial=2, revokes=True, created_s=now_s, expires_s=now_s + 60)
+    holder.offered(old)
+    holder.offered(tombstone)
+    number = 0
+    while number < 7 * PASSED_MAX:
+        made_s = now_s + 10 * holder.cycle + 5 - LIFE_S_MAX
+        for _ in range(8):
+            junk = [
+                an_antigen(f"sybil {number + i}", f"family {number + i}", revokes=True,
+                           created_s=made_s, expires_s=made_s + DAY_S)
+                for i in range(12)
+            ]  # fmt: skip
+            number += len(junk)
+            holder.offered(*junk, sender=f"s{number}")
+        holder.next_cycle()
+        assert tombstone in holder.immunity.kept
+        assert len(holder.immunity.kept) <= 64 + PASSED_MAX
+    assert holder.offered(old).new == ()
 
 
 def test_the_expired_is_forgotten_and_only_shed_when_it_comes_again():
