@@ -93,8 +93,7 @@ class Screen:
         )
         for heading in ("gateway", "labels", "state"):
             table.add_column(heading, no_wrap=True)
-        for heading in ("peers", "cycle", "merged", "flows", "alerts", "learns", "false", "found",
-                        "named"):  # fmt: skip
+        for heading in ("peers", "merged", "flows", "alerts", "learns", "false", "found", "named"):
             table.add_column(heading, justify="right", no_wrap=True)
         for feed in self._feeds:
             table.add_row(*self._row(feed, moment))
@@ -105,7 +104,7 @@ class Screen:
         labels = "yes" if plan.labels else "none"
         status = None if moment is None else moment.statuses.get(plan.name)
         if status is None:
-            return [plan.name, labels, "starting" if moment is None else "down", *["-"] * 9]
+            return [plan.name, labels, "starting" if moment is None else "down", *["-"] * 8]
         marks = self._marks.get(plan.name)
         mean = None if marks is None else marks.mean
         return [
@@ -113,7 +112,6 @@ class Screen:
             labels,
             status.detector.state,
             str(len(status.mesh.peers)),
-            str(status.mesh.cycle),
             str(status.mesh.merges),
             str(status.detector.flows_seen),
             str(status.alerts.written + status.alerts.suppressed),

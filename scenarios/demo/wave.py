@@ -157,13 +157,15 @@ def news(course: Course, told: list[str]) -> list[tuple[float, str]]:
         begun, ended = f"begun {wave.family}", f"ended {wave.family}"
         if begun not in told:
             told.append(begun)
-            text = f"{wave.origin} tells the others what {wave.family} looks like"
-            found.append((wave.at_s, f"{text}, by {wave.evidence} labelled flows"))
+            text = f"{wave.origin} tells what {wave.family} looks like, by {wave.evidence} flows"
+            found.append((wave.at_s, text))
         if ended not in told and (after := wave.learnt_after_s) is not None:
             told.append(ended)
             last_s = max(each.learnt_s or 0.0 for each in wave.arrivals.values())
-            text = f"all {len(wave.arrivals)} gateways learn {wave.family} from antigens or rows"
-            found.append((last_s, f"{text} of their own, {after:.1f} s later"))
+            text = (
+                f"all {len(wave.arrivals)} gateways have learnt {wave.family}, {after:.1f} s later"
+            )
+            found.append((last_s, text))
     return found
 
 
