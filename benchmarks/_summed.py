@@ -186,7 +186,8 @@ class Run:
     """One mesh over its cycles, honest peers alone.
 
     Args:
-        error: relative error of the whole vector of shares, the median peer's, by cycle.
+        error: relative error of the whole vector of shares, the median peer's, by cycle; infinite
+            while half of them have no estimate.
         share: the same of the share at the 1 % level.
         shift: of the 1 % level in units, the mean over peers.
         level: the honest one.
@@ -226,15 +227,14 @@ def run(
             part.begin(said)
         exchange(parts, rng, dropped, liars)
         means = [each for number in honest if (each := parts[number].estimate()) is not None]
-        if len(means) < len(honest) * (1 - 2 * churn) * 0.95:
-            means = []
+        none = [inf] * (len(honest) - len(means))
         off = [each - truth for each in means]
         whole = float(np.linalg.norm(truth[:levels]))
         errors = [float(np.linalg.norm(each[:levels])) / whole for each in off]
         shares = [abs(float(each[at])) / truth[at] for each in off]
         told = [MeshTail.of(each, peers).level(SHARE) for each in means[:LOOKED_AT]]
-        found.error.append(float(np.median(errors)) if means else inf)
-        found.share.append(float(np.median(shares)) if means else inf)
+        found.error.append(float(np.sort(errors + none)[len(honest) // 2]))
+        found.share.append(float(np.sort(shares + none)[len(honest) // 2]))
         found.shift.append(float(np.mean(told)) - level if means else nan)
     return found
 
