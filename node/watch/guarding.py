@@ -64,10 +64,14 @@ class Recent:
         self._rows[place], self._calibrates[place] = row, calibrates
         self._seen += 1
 
-    def last(self, count: int) -> tuple[Rows, NDArray[np.bool_]]:
-        """So many of the newest, or all: rows `(n, features)`, and which calibrate; copies."""
-        count = min(count, len(self))
-        at = np.arange(self._seen - count, self._seen) % len(self._rows)
+    def last(self, count: int, skip: int = 0) -> tuple[Rows, NDArray[np.bool_]]:
+        """So many rows before the newest `skip`, or all of these.
+
+        Returns:
+            Rows `(n, features)`, and which calibrate; copies.
+        """
+        count = max(0, min(count, len(self) - skip))
+        at = np.arange(self._seen - skip - count, self._seen - skip) % len(self._rows)
         return self._rows[at], self._calibrates[at]
 
 
@@ -133,6 +137,7 @@ class Guarding:
         self._shape = shape
         self._recent = Recent(features)
         self._since_candidate = 0
+        self._after_breach = 0
         self._lines = TokenBucket(LINES_PER_MINUTE)
         self._now_s = now_s
 
@@ -150,12 +155,15 @@ class Guarding:
         odd = [i for i, _ in taken.believed if taken.anomalous[i]]
         known = set(np.array(odd)[self.suspects(taken.rows[odd])].tolist()) if odd else set()
         breach: Breach | None = None
+        self._after_breach = 0
         for i, calibrates in taken.believed:
             if i in known:
                 continue
             self._recent.add(taken.rows[i], calibrates=calibrates)
             self._since_candidate += 1
-            if watching and breach is None:  # after one, another model is to be judged
+            if breach is not None:  # another model is to be judged from now on
+                self._after_breach += 1
+            elif watching:
                 alarm = bool(taken.anomalous[i])
                 breach = self._saw(float(taken.score[i]), taken.ts_s[i], alarm=alarm)
         if watching and breach is None and taken.doubted:
@@ -194,7 +202,7 @@ class Guarding:
         guard = self.guard
         flows, alarms, good_alarms = breach.flows, breach.alarms, breach.good_alarms
         if good_alarms is None:
-            rows, _ = self._believed(max(flows, FIRST_LOOK))
+            rows, _ = self._believed(max(flows, FIRST_LOOK), skip=self._after_breach)
             flows = len(rows)
             alarms = 0 if guard.serving is None else guard.serving.alarms(self._shape, rows)
             good_alarms = None if guard.good is None else guard.good.alarms(self._shape, rows)
@@ -211,7 +219,7 @@ class Guarding:
 
     def calibrating(self) -> Rows:
         """Recent rows believed benign whose role it is to calibrate, unscaled."""
-        rows, calibrates = self._believed(RECENT_MAX, only_calibrating=True)
+        rows, calibrates = self._believed(RECENT_MAX)
         return rows[calibrates]
 
     def offer(self, made: Serving) -> Serving:
@@ -232,14 +240,10 @@ class Guarding:
         self._since_candidate = 0
         return guard.offer(made, made.calibration.rate)
 
-    def _believed(
-        self, count: int, *, only_calibrating: bool = False
-    ) -> tuple[Rows, NDArray[np.bool_]]:
-        """The newest recent rows without those that look like what is known by now."""
-        rows, calibrates = self._recent.last(count)
+    def _believed(self, count: int, skip: int = 0) -> tuple[Rows, NDArray[np.bool_]]:
+        """Recent rows, see `Recent.last`, without those that look like what is known by now."""
+        rows, calibrates = self._recent.last(count, skip)
         benign = ~self.suspects(rows)
-        if only_calibrating:
-            benign &= calibrates
         return rows[benign], calibrates[benign]
 
     def _warn(self, breach: Breach, done: str, **more: Any) -> None:

@@ -249,4 +249,7 @@ def test_recent_rows_are_kept_in_order_and_bounded():
     assert rows[:, 0].tolist() == [3, 4, 5]
     assert calibrates.tolist() == [True, False, True]
     assert len(recent.last(9)[0]) == len(recent) == 4
+    assert recent.last(2, skip=1)[0][:, 0].tolist() == [3, 4]
+    assert recent.last(9, skip=3)[0][:, 0].tolist() == [2]
+    assert len(recent.last(1, skip=4)[0]) == 0
     assert RECENT_MAX >= FIRST_LOOK
