@@ -87,8 +87,8 @@ def load_recordings(plan: Plan, names: Sequence[str]) -> tuple[Shards, SampleRow
     Rows without a label are those of benign flows. An attack's flows are learnt from, with the
     family that `data.labels` says, by gateways that `data.labelled` names; the others leave them
     out, as a node does in an alert storm. Test rows are a gateway's own benign flows held out, and
-    attack flows held out at all gateways of its site; where these are fewer than there is room
-    for, also those that gateways without labels leave out, for no model trains on them either.
+    attack flows held out at all gateways of its site; with `data.test_left_out`, where these are
+    fewer than there is room for, also those that gateways without labels leave out.
 
     Args:
         plan: the scenario's.
@@ -263,7 +263,8 @@ def _site(plan: Plan, names: Sequence[str], late: Mapping[int, Appearance], numb
             elif own.role(flow.uid) is Role.HOLDOUT:
                 held.append((row, family))
             elif not plan.labelled[peer := peers[owner]]:
-                spare.append((row, family))
+                if data.test_left_out:  # no model trains on them
+                    spare.append((row, family))
             elif (told := _label(data.labels, flow, family)) is not None and (
                 told not in late or peer in late[told].peers
             ):

@@ -15,6 +15,7 @@ from scenarios.spec.data import Data, Kind, Source, parse_sharding
 
 SYNTHETIC = ("features", "classes", "separation")
 REAL = ("split", "duplicates", "scaling")
+BY_SITE = ("labels", "test_left_out")
 
 
 def groups(reader: Reader) -> dict[str, str]:
@@ -22,10 +23,10 @@ def groups(reader: Reader) -> dict[str, str]:
     data, peers = reader.scenario.data, reader.scenario.mesh.peers
     sharding = reader.at("data.shards", lambda: parse_sharding(data.shards))
     synthetic = data.source is Source.GAUSSIAN
-    for key in REAL if synthetic else SYNTHETIC:
-        if getattr(data, key) != getattr(Data(), key):
-            what = "means nothing to gaussian data" if synthetic else "belongs to gaussian data"
-            raise reader.wrong(f"data.{key}", f"{what}; leave it out")
+    if synthetic:
+        _refuse(reader, REAL, "means nothing to gaussian data")
+    else:
+        _refuse(reader, SYNTHETIC, "belongs to gaussian data")
     if synthetic and sharding.kind is Kind.TIME:
         raise reader.wrong("data.shards", "gaussian rows have no time; write another than time")
     bundled = synthetic or data.source is Source.RECORDINGS
@@ -35,8 +36,8 @@ def groups(reader: Reader) -> dict[str, str]:
         raise reader.wrong("data.factory_sensor", "belongs to recordings; leave it out")
     natural = sharding.kind is Kind.NATURAL
     recorded = data.source is Source.RECORDINGS and natural
-    if data.labels is not Data().labels and not recorded:
-        raise reader.wrong("data.labels", "belongs to recordings dealt by site; leave it out")
+    if not recorded:
+        _refuse(reader, BY_SITE, "belongs to recordings dealt by site")
     if not bundled and data.folder is None:
         raise reader.wrong(
             "data.folder", f'missing; say where the files of {data.source.value} lie: folder = "…"'
@@ -52,6 +53,12 @@ def groups(reader: Reader) -> dict[str, str]:
         )
     names = SITES[:peers] if data.source is Source.RECORDINGS else _sites(reader)
     return _owners(names, peers) if natural else {}
+
+
+def _refuse(reader: Reader, keys: Sequence[str], why: str) -> None:
+    for key in keys:
+        if getattr(reader.scenario.data, key) != getattr(Data(), key):
+            raise reader.wrong(f"data.{key}", f"{why}; leave it out")
 
 
 def _sites(reader: Reader) -> tuple[str, ...]:

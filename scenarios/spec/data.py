@@ -150,6 +150,7 @@ class Data:
     separation: Annotated[float, Range(0.0, 100.0)] = 0.35
     labelled: Peers = "all"
     labels: Labelling = Labelling.TRUE
+    test_left_out: bool = False
     shards: Text = "natural"
     split: Split = Split.AUTHORS
     duplicates: Duplicates = Duplicates.REMOVE
