@@ -251,10 +251,8 @@ def _site(plan: Plan, names: Sequence[str], late: Mapping[int, Appearance], numb
     sensor = _sensor(SITES[number], data.factory_sensor)
     benign, seconds = [0] * len(gateways), 0.0
     for name in (f"{SITES[number]}-benign", SITES[number]):
-        streams = [FeatureExtractor() for _ in gateways]
         first_s, last_s = inf, -inf
-        for flow, family, owner in _dealt(name, SITES[number], sensor, len(gateways)):
-            row = streams[owner].add(flow)
+        for flow, family, owner, row in _dealt(name, SITES[number], sensor, len(gateways)):
             own = gateways[owner]
             first_s, last_s = min(first_s, flow.ts), max(last_s, flow.ts)
             if family == BENIGN:
@@ -317,8 +315,14 @@ def _config(plan: Plan, peer: int) -> SampleConfig:
     )
 
 
-def _dealt(name: str, site: str, sensor: Sensor, gateways: int) -> Iterator[tuple[Flow, int, int]]:
-    """Each flow of a recording with its true family and its gateway at the site."""
+def _dealt(
+    name: str, site: str, sensor: Sensor, gateways: int
+) -> Iterator[tuple[Flow, int, int, Floats]]:
+    """Each flow of a recording with its true family, its gateway at the site, and features there.
+
+    Features are unscaled, float32 `(features,)`.
+    """
+    streams = [FeatureExtractor() for _ in range(gateways)]
     devices: dict[str, int] = {}
     turns: dict[str, int] = {}
     for flow, family in _true(name, site, sensor):
@@ -328,7 +332,8 @@ def _dealt(name: str, site: str, sensor: Sensor, gateways: int) -> Iterator[tupl
         number = devices.setdefault(device, len(devices)) % DEVICES
         turn = turns[device] = turns.get(device, -1) + 1
         shared = range(number % gateways, gateways, DEVICES)
-        yield flow, family, shared[turn % len(shared)]
+        owner = shared[turn % len(shared)]
+        yield flow, family, owner, streams[owner].add(flow)
 
 
 def _scaler(plan: Plan, own: Samples, peer: int) -> Scaler:

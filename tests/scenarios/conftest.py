@@ -9,8 +9,15 @@ from scenarios.data import recorded
 
 @pytest.fixture(scope="session")
 def recordings_read_once():
-    """Each recording is parsed once for all tests that ask for this: half of what dealing takes."""
-    flows = cache(lambda name, site, sensor, read=recorded._true: tuple(read(name, site, sensor)))
+    """Each recording is parsed once for all tests that ask for this, and dealt once to as many.
+
+    That is most of what setting up takes.
+    """
+
+    def once(function):
+        return cache(lambda *about: tuple(function(*about)))
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recorded, "_true", flows)
+        for name in ("_true", "_dealt"):
+            patch.setattr(recorded, name, once(getattr(recorded, name)))
         yield
