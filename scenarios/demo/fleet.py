@@ -85,7 +85,7 @@ class Member:
             self.process = await trio.lowlevel.open_process(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        self.down = False
+        self.down, self.status = False, None
 
     async def ask(self) -> Status | None:
         """Its status now, or None if it does not answer."""
@@ -93,10 +93,13 @@ class Member:
             found = await trio.to_thread.run_sync(
                 service.fetch, self.state_dir / "status.sock", ASK_S_MAX
             )
-            self.status = document.parse(found)
+            status = document.parse(found)
         except StateError:
             return None
-        return self.status
+        if self.down:  # killed while it answered
+            return None
+        self.status = status
+        return status
 
     async def answers(self) -> Status:
         """Wait until it answers.
