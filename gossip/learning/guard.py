@@ -164,6 +164,17 @@ class Guard(Generic[Model]):
         self._serve(model, expected)
         return model
 
+    def recalibrated(self, model: Model, expected: tuple[float, float]) -> None:
+        """The model that serves has a threshold anew; where it is the last good one, that has.
+
+        Args:
+            model: with its new calibration.
+            expected: interval of the false-alarm rate that this promises.
+        """
+        if self.standing is Standing.FALLEN:
+            self.good, self._good_expected = model, expected
+        self._serve(model, expected)
+
     def saw(self, score: float, alarm: bool) -> Breach | None:
         """Count a flow believed benign; tells when the budget is not kept.
 
@@ -237,7 +248,8 @@ class Guard(Generic[Model]):
 
         The last good model is gone back to if it keeps its promise on the very rows on which the
         one that serves does not, and alarms half as often: then the model is to blame. If not, or
-        there is none, the traffic has changed, and the threshold has to follow.
+        there is none, the traffic has changed, and the threshold has to follow: see `recalibrated`.
+        That alone does not bring back a model that was fallen back from.
 
         Args:
             flows: recent rows believed benign.
@@ -258,11 +270,15 @@ class Guard(Generic[Model]):
             self._serve(self.good, self._good_expected)
             self.standing = Standing.FALLEN
             return Remedy.FALL_BACK
-        self.standing, self.candidate = Standing.UNPROVEN, None
+        if self.standing is not Standing.FALLEN:
+            self.standing = Standing.UNPROVEN
         return Remedy.RECALIBRATE
 
     def trial(self, flows: int, alarms: int) -> bool:
         """Judge the newest model while an older one serves; True where it takes over.
+
+        It is the last good one then: else what it finds and the older one does not, such as a storm
+        of an attack that no antigen describes, would be held against it again and again.
 
         Args:
             flows: recent rows believed benign that the candidate was not calibrated on.
@@ -277,6 +293,7 @@ class Guard(Generic[Model]):
             return False
         self._restart()
         self._serve(self.candidate, self._candidate_expected)
+        self.good, self._good_expected = self.candidate, self._candidate_expected
         self.candidate, self.standing = None, Standing.UNPROVEN
         self._drift.restart()
         self._rate.restart()

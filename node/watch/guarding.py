@@ -222,6 +222,11 @@ class Guarding:
         rows, calibrates = self._believed(RECENT_MAX)
         return rows[calibrates]
 
+    def recalibrated(self, made: Serving) -> Serving:
+        """The model that serves, now that its threshold was made anew."""
+        self.guard.recalibrated(made, made.calibration.rate)
+        return made
+
     def offer(self, made: Serving) -> Serving:
         """The model that is to serve, now that a new one was made.
 

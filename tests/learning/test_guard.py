@@ -143,14 +143,28 @@ def test_where_the_good_model_fares_no_better_the_threshold_follows_the_traffic(
         guard.offer("newer", EXPECTED)
         assert guard.settle(200, 40, good_alarms) is Remedy.RECALIBRATE
         assert guard.standing is Standing.UNPROVEN
-        assert guard.offer("recalibrated", EXPECTED) == "recalibrated"
+        guard.recalibrated("anew", EXPECTED)
+        assert (guard.serving, guard.good) == ("anew", "good")
 
 
-def test_the_good_model_can_become_bad_as_well() -> None:
+def test_a_good_model_whose_threshold_is_made_anew_does_not_bring_back_the_bad_one() -> None:
     guard = fallen()
+    guard.offer("poisoned", EXPECTED)
     assert feed(guard, 0.2, 2_000, seed=3) < 2_000
     assert guard.settle(200, 40, 40) is Remedy.RECALIBRATE
-    assert guard.offer("recalibrated", EXPECTED) == "recalibrated"
+    guard.recalibrated("good anew", EXPECTED)
+    assert (guard.serving, guard.good) == ("good anew", "good anew")
+    assert guard.offer("poisoned still", EXPECTED) == "good anew", "without a trial"
+    assert guard.standing is Standing.FALLEN
+
+
+def test_what_came_back_by_trials_is_not_held_against_an_older_one_again() -> None:
+    guard = fallen()
+    guard.offer("knows more", EXPECTED)
+    assert [guard.trial(200, 2) for _ in range(TRIALS)][-1]
+    assert guard.good == "knows more"
+    guard.offer("knows no less", EXPECTED)
+    assert guard.doubted(200, 190, 185) is None
 
 
 def test_it_takes_more_than_chance_and_fewer_alarms_to_fall_back() -> None:
