@@ -4,10 +4,13 @@ import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
+import trio
 from rich.console import Console
 
 from gossip.errors import LocalError
+from node.status import service
 from node.status.document import DetectorStatus, MeshStatus, PeerStatus, Status
 from scenarios.demo import course as courses
 from scenarios.demo import show
@@ -130,6 +133,18 @@ def test_a_victim_never_seen_alive_cannot_come_back(seen):
 def test_a_victim_that_stays_away_is_not_back(seen):
     del seen.last[VICTIM]
     assert seen.broken()[-1] == f"{VICTIM} came back as itself"
+
+
+def test_what_a_gateway_says_while_it_is_killed_does_not_seem_to_be_said_after(monkeypatch):
+    member = Member(Feed(PLANS[0]), Path(VICTIM))
+
+    def answer(*_: object) -> object:
+        member.down = True
+        return msgspec.to_builtins(status(VICTIM, 20, 30))
+
+    monkeypatch.setattr(service, "fetch", answer)
+    assert trio.run(member.ask) is None
+    assert member.status is None
 
 
 # What the command makes of it
