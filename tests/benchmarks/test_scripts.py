@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT
@@ -46,7 +47,7 @@ def figures(document: dict[str, Any]) -> list[float]:
 def test_every_script_is_run_here() -> None:
     # As `make bench` finds them.
     scripts = {path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")}
-    assert scripts == {*SMALLEST, "baselines", "budget", "immunity"}
+    assert scripts == {*SMALLEST, "baselines", "budget", "guard", "immunity", "unequal"}
 
 
 @pytest.mark.parametrize("script", SMALLEST)
@@ -140,3 +141,23 @@ def test_every_part_of_the_budget_makes_its_tables_from_made_up_rows() -> None:
     found = {(row["rule"], row["attack flows %"]): row["found"] for row in tables["contamination"]}
     assert found["borrowed", 0.0] > found["borrowed", 5.0]
     assert tables["changes"][0]["alarms 1% to 10%"] < 2_000
+
+
+def test_unequal_hosts_are_judged_alone_together_and_pooled(tmp_path: Path) -> None:
+    assert "skipped" in run("unequal")
+    rng = np.random.default_rng(1)
+    y = np.tile(np.repeat([0, 1], 150), 4)
+    client = np.repeat(np.arange(4), 300)
+    x = rng.normal(10.0 + client[:, None], 1.0, (1_200, 115)) + 6 * y[:, None]
+    np.savez(tmp_path / "small.npz", X=x, y=y, client=client)
+    options = ("--repeats", "1", "--cycles", "10", "--arms", "pooled", "local only")
+    wanted = ("all, a liar", "all, quasi-global", "all, means")
+    document = json.loads(run("unequal", str(tmp_path), *options, *wanted, "--json"))
+    arms = {row["arm"]: row for row in document["rows"] if "arm" in row}
+    hosts = {row["host"]: row for row in document["rows"] if "host" in row}
+    assert arms.keys() == {"pooled", "local only", *wanted}
+    assert arms["pooled"]["mean"] > 0.9
+    assert all(0.3 < row["worst"] <= row["mean"] <= 1.0 for row in arms.values())
+    assert arms["all, a liar"]["MB"] > arms["local only"]["MB"] > arms["pooled"]["MB"] == 0.0
+    assert len(hosts) == 4
+    assert all(0.3 < row["local only"] <= 1.0 for row in hosts.values())

@@ -30,13 +30,13 @@ SECOND_US = 1_000_000
 
 
 def unequal_shards(features: int = FEATURES) -> Shards:
-    """Peers whose columns lie elsewhere; each has one attack, five above its own benign rows."""
+    """Peers whose columns lie elsewhere; each has one attack, 20 above its own benign rows."""
     rng = np.random.default_rng(3)
     shards, plain = [], []
     for peer in range(PEERS):
         y = np.repeat([0, 1 + peer % 2], [150, 30])
         x = rng.normal(3.0 + peer, 1.0 + peer / 4, (180, features)).astype(np.float32)
-        x[y > 0, y[-1] % features] += 5.0
+        x[y > 0, y[-1] % features] += 20.0
         shards.append(Shard(x, y, x[:50], x, y))
         plain.append(Unscaled(x, y, x[:50], Scaler.fit(x[y < 1])))
     return meshed(Shards("s", features, FAMILIES, shards, unscaled=plain), Scaling.MESH)
