@@ -147,7 +147,14 @@ class Gateway:
             settings.antigens,
             identity.peer,
             settings.node.state_dir,
-            Presenter(settings.antigens, identity.peer, self._fingerprint.schema, self._seal, seed),
+            Presenter(
+                settings.antigens,
+                identity.peer,
+                self._fingerprint.schema,
+                self._seal,
+                seed,
+                norms=settings.detector.scaling == "mesh",
+            ),
             Rehearsal(len(SCHEMA), seed, identity.peer, budget),
             seed,
         )
@@ -221,6 +228,7 @@ class Gateway:
             "sensors": {str(i.settings.path): i.saved() for i in self._intakes},
             "incidents": self._alerter.saved(),
             "share_tail": self._settings.detector.share_tail,
+            "scaling": self._settings.detector.scaling,
             **self._immune.saved(peer.antigens),
         }
         return Snapshot(peer.cycle, arrays, small)
@@ -326,10 +334,12 @@ class Gateway:
         return min(clocks, default=0.0)
 
     async def _train(self, action: Train, peer: Peer, now_s: float) -> Trained:
-        plan = self._immune.plan(action, self._watch, peer.antigens, now_s)
+        norms = peer.norms if self._settings.detector.scaling == "mesh" else ()
+        plan = self._immune.plan(action, self._watch, peer.antigens, now_s, norms)
         done = await off_the_loop(partial(self._immune.carry_out, plan))
         self._immune.settle(done)
         self._watch.guarding.suspects = done.suspects
+        self._watch.scale_by(norms)  # only here: what is trained now serves with the same scaler
         batches = self._watch.batches(action.cycle, done.drawn)
         # Left behind when the node stops: `_snapshot` saves what the last training left.
         return await off_the_loop(partial(self._trainer.train, action, batches))

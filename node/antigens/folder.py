@@ -9,6 +9,7 @@ from gossip.antigens import SIGNATURE_BYTES, Antigen
 from gossip.arrays import group_of
 from gossip.contacts import Contact, PeerId
 from gossip.errors import ConfigError, StateError
+from gossip.learning.norms import NORM_ROWS_MIN, Norm
 from gossip.learning.presenting import ORIGINS_ENOUGH
 from gossip.learning.scaling import Scaler
 from node.antigens import approvals, kept, leaving
@@ -66,7 +67,9 @@ class Folder:
             StateError: as `antigens`.
         """
         ran = self._saved()
-        flags = {"antigens.share": ran.share, "antigens.use": ran.use}
+        flags: dict[str, bool | str] = {"antigens.share": ran.share, "antigens.use": ran.use}
+        scaling = self.snapshot.small.get("scaling")
+        flags["detector.scaling"] = "mesh" if scaling == "mesh" and ran.use else "own"
         flags["detector.share_tail"] = self.snapshot.small.get("share_tail") is not False
         return replace(self, settings=self.settings.with_overrides(flags))
 
@@ -121,6 +124,7 @@ class Folder:
             )
         known = tuple(Contact(PeerId(p), tuple(a)) for p, a in small["remembered"])
         use = self.settings.antigens.use
+        norm, norm_flows = self._norm()
         return leaving.Leaving(
             peer=self.identity.peer,
             features=fingerprint.features,
@@ -143,6 +147,9 @@ class Folder:
             ),
             share_tail=self.settings.detector.share_tail,
             tail=leaving.tail(self._watch().told),
+            share_norm=self.settings.detector.scaling == "mesh",
+            norm=norm,
+            norm_flows=norm_flows,
             antigens=self._own(now_s),
             passed_on=sum(each.origin != self.identity.peer for each in self.held) if use else 0,
         )
@@ -158,11 +165,22 @@ class Folder:
         watch.restore(group_of(self.snapshot.arrays, "watch"))
         return watch
 
+    def _norm(self) -> tuple[tuple[leaving.Column, ...], int]:
+        """What others hold of this node's norm or, if they do not, would be told next."""
+        for each in self.held:
+            if each.is_norm and each.origin == self.identity.peer:
+                return leaving.norm(each.description), each.evidence
+        benign = self._watch().benign
+        if len(benign) < NORM_ROWS_MIN:
+            return (), len(benign)
+        return leaving.norm(Norm.of(benign).pack()), len(benign)
+
     def _own(self, now_s: float) -> tuple[leaving.LeavingAntigen, ...]:
         """One for each family that this node has rows of, or has told of before."""
         seed, watch = samples_seed(self.identity), self._watch()
         rows = {each.family: each for each in watch.evidence()}
-        told = {e.family: e for e in self.held if e.origin == self.identity.peer}
+        mine = self.identity.peer
+        told = {e.family: e for e in self.held if e.origin == mine and not e.is_norm}
         return tuple(
             self._told(told[family], rows.get(family))
             if family in told

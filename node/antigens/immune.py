@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip.actions import Train
-from gossip.antigens import EVIDENCE_MIN, Antigen, is_family, is_live
+from gossip.antigens import EVIDENCE_MIN, NORM, Antigen, is_family, is_live
 from gossip.contacts import PeerId
 from gossip.errors import StateError
 from gossip.learning.rehearsal import Rehearsal
@@ -133,14 +133,23 @@ class Immune:
             ValueError: they are not what `saved` gives.
         """
         serials = msgspec.convert(saved, dict[str, int])
-        sound = all(is_family(f) and 0 <= s <= _SERIAL_MAX for f, s in serials.items())
+        sound = all(
+            (is_family(f) or f == NORM) and 0 <= s <= _SERIAL_MAX for f, s in serials.items()
+        )
         if not sound or len(serials) > _SERIALS_MAX:
             raise ValueError("the numbers of own antigens")
         self._presenter.serials.update(serials)
 
     # A training
 
-    def plan(self, action: Train, watch: Watch, held: Sequence[Antigen], now_s: float) -> Plan:
+    def plan(
+        self,
+        action: Train,
+        watch: Watch,
+        held: Sequence[Antigen],
+        now_s: float,
+        norms: Sequence[Antigen] = (),
+    ) -> Plan:
         """On the loop, before a training.
 
         Args:
@@ -148,20 +157,22 @@ class Immune:
             watch: this gateway's rows.
             held: all antigens of the peer.
             now_s: seconds since 1970.
+            norms: all norms of the peer.
         """
         config = watch.samples.config
-        sharing = self._settings.share and watch.ready
+        sharing, benign = self._settings.share and watch.ready, watch.benign
+        due = self._presenter.due(watch.evidence() if sharing else (), held, now_s, watch.scaler)
         return Plan(
             action.cycle,
             action.antigens if watch.ready else (),
-            watch.benign,
+            benign,
             watch.held,
             tuple(
                 config.names[family]
                 for family in watch.samples.labelled
                 if len(watch.samples.family(family)) >= EVIDENCE_MIN
             ),
-            self._presenter.due(watch.evidence() if sharing else (), held, now_s, watch.scaler),
+            (*due, *self._presenter.due_norm(benign, norms, now_s)),
             config.steps,
             config.rows,
             self._suspecting.wanted(watch),

@@ -13,6 +13,7 @@ from gossip.errors import RemoteError, StateError
 from gossip.features import SCHEMA, UNITS
 from gossip.fingerprint import Fingerprint
 from gossip.learning.mixture import Mixture
+from gossip.learning.norms import Norm
 from gossip.learning.tails import LEVELS, ROWS_SCALE
 from gossip.messages import Entry, Give, Have, Leave, Message, Refuse, Shuffle, Want
 from gossip.model import LocalModel
@@ -25,7 +26,7 @@ NEVER = (
     "the gateway's name, sensors and settings",
     "the scaler, the threshold, and the autoencoder's own layers",
     "which antigens this gateway uses, quarantines or approves",
-    "anything that was made of flows without a label, but for the numbers of a model frame",
+    "anything made of flows without a label, but for the numbers of a model frame and the norm",
 )
 
 
@@ -104,6 +105,9 @@ class Leaving:
         frames: the kinds of frames. There are no others.
         share_tail: whether the tail goes into the mesh's mean.
         tail: what it is, or would be; empty while there are too few rows.
+        share_norm: whether its norm leaves: what its benign flows are like.
+        norm: of each feature, or what it would be; empty while there are too few benign flows.
+        norm_flows: that it is made of.
         antigens: own ones, present or possible.
         passed_on: antigens of other peers that are handed on as they came.
         never: what no frame holds.
@@ -120,6 +124,9 @@ class Leaving:
     frames: tuple[FrameKind, ...]
     share_tail: bool
     tail: tuple[TailNumber, ...]
+    share_norm: bool
+    norm: tuple[Column, ...]
+    norm_flows: int
     antigens: tuple[LeavingAntigen, ...]
     passed_on: int
     never: tuple[str, ...] = NEVER
@@ -138,6 +145,17 @@ def tail(told: NDArray[np.float64] | None) -> tuple[TailNumber, ...]:
     names += ["step between levels over the score's usual range, in eighths"]
     names += [f"calibration flows, of {ROWS_SCALE:.0f}"]
     return tuple(TailNumber(*each) for each in zip(names, told.tolist(), strict=True))
+
+
+def norm(description: bytes) -> tuple[Column, ...]:
+    """Every number of a norm, rounded as it travels."""
+    try:
+        found = Norm.unpack(description, len(SCHEMA))
+    except RemoteError as error:
+        raise StateError(f"this node's own norm is damaged: {error}") from error
+    units = [UNITS[name] for name in SCHEMA]
+    numbers = zip(SCHEMA, units, found.mean.tolist(), found.deviation.tolist(), strict=True)
+    return tuple(Column(*each) for each in numbers)
 
 
 def components(description: bytes) -> tuple[Component, ...]:
@@ -217,8 +235,8 @@ def frames(
             kind(
                 "give",
                 Give(tuple(sorted(held, key=size_of)[-1:])),
-                f"up to {GIVEN_MAX} antigens: others' as they came, own ones as below; here the "
-                "largest alone",
+                f"up to {GIVEN_MAX} antigens or norms: others' as they came, own as below; here "
+                "the largest alone",
                 "when asked for",
             ),
         ]

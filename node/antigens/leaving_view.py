@@ -29,6 +29,8 @@ def _lines(found: Leaving) -> Iterator[str]:
     yield ""
     yield from _tail(found)
     yield ""
+    yield from _norm(found)
+    yield ""
     yield from _sharing(found)
     for each in found.antigens:
         yield ""
@@ -47,6 +49,21 @@ def _tail(found: Leaving) -> Iterator[str]:
         yield from _columns([(each.what, f"{each.number:.7g}") for each in found.tail])
     else:
         yield f"{_INDENT}There is nothing to tell yet: too few benign flows to calibrate with."
+
+
+def _norm(found: Leaving) -> Iterator[str]:
+    if found.share_norm:
+        yield 'What benign flows are like: leaves as a norm (detector.scaling = "mesh")'
+    else:
+        yield 'What benign flows are like: does not leave (detector.scaling = "own")'
+    if not found.norm:
+        yield f"{_INDENT}There is nothing to tell yet: too few benign flows."
+        return
+    yield f"{_INDENT}mean and standard deviation over {found.norm_flows:,} benign flows of"
+    rows = [
+        (each.feature, f"{each.mean:.7g} ± {each.spread:.7g}", each.unit) for each in found.norm
+    ]
+    yield from _columns(rows)
 
 
 def _sharing(found: Leaving) -> Iterator[str]:

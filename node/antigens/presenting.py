@@ -1,6 +1,7 @@
 """What this gateway tells of the attacks that it has evidence of, and when.
 
 Nothing unless the operator shares (`AntigenSettings.share`); then by `gossip.learning.presenting`.
+And what its benign rows are like, its norm, where the mesh is to scale alike.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,11 +11,12 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from gossip.antigens import LIFE_S_MAX, Antigen, Seal, is_family, is_live, signed
+from gossip.antigens import LIFE_S_MAX, NORM, Antigen, Seal, is_family, is_live, signed
 from gossip.contacts import PeerId
 from gossip.draws import Purpose, generator
 from gossip.learning.mixture import Mixture
-from gossip.learning.presenting import Said, Witness, is_due
+from gossip.learning.norms import NORM_ROWS_MIN, Norm
+from gossip.learning.presenting import Said, Witness, has_news, is_due
 from gossip.learning.scaling import Scaler
 from node.config.settings import AntigenSettings
 
@@ -23,7 +25,10 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Labelled rows of one family, unscaled float32 `(n, features)`, of nobody else's use."""
+    """Labelled rows of one family, unscaled float32 `(n, features)`, of nobody else's use.
+
+    Or benign ones, with `NORM` in place of a family.
+    """
 
     family: str
     rows: Rows
@@ -44,6 +49,13 @@ def described(evidence: Evidence, seed: bytes) -> Mixture:
     return Mixture.fit(evidence.rows, generator(key, "", len(evidence.rows), Purpose.ROWS))
 
 
+def text_of(evidence: Evidence, seed: bytes) -> bytes:
+    """The description in an antigen of these rows, or the norm of benign ones."""
+    if evidence.family == NORM:
+        return Norm.of(evidence.rows).pack()
+    return described(evidence, seed).pack()
+
+
 class Presenter:
     """Decides what to present, makes it, and numbers it.
 
@@ -53,6 +65,7 @@ class Presenter:
         schema: digest of the features, see `Fingerprint.schema`.
         seal: this node's.
         seed: secret; decides where a fit begins.
+        norms: whether to present a norm.
 
     Attributes:
         serials: the highest number used for each family. A family's numbers only grow, also where
@@ -60,7 +73,14 @@ class Presenter:
     """
 
     def __init__(
-        self, settings: AntigenSettings, origin: PeerId, schema: bytes, seal: Seal, seed: bytes
+        self,
+        settings: AntigenSettings,
+        origin: PeerId,
+        schema: bytes,
+        seal: Seal,
+        seed: bytes,
+        *,
+        norms: bool = False,
     ) -> None:
         self.serials: dict[str, int] = {}
         self._last: dict[str, Due] = {}
@@ -69,6 +89,7 @@ class Presenter:
         self._schema = schema
         self._seal = seal
         self._seed = seed
+        self._norms = norms
         self._witness = Witness(seed, origin)
 
     def due(
@@ -97,6 +118,29 @@ class Presenter:
         self._last |= {due.evidence.family: due for due in found}
         return found
 
+    def due_norm(self, benign: Rows, held: Sequence[Antigen], now_s: float) -> tuple[Due, ...]:
+        """The same of benign rows: at most one, by the same rule of rows and of age.
+
+        Args:
+            benign: that this gateway trains on, unscaled float32 `(n, features)`.
+            held: every norm that the peer holds, its own among them.
+            now_s: seconds since 1970.
+        """
+        if not self._norms:
+            return ()
+        self._number(held)
+        said = [
+            Said(each.evidence, each.created_s, each.expires_s)
+            for each in held
+            if each.origin == self._origin and is_live(each, now_s) and not each.revokes
+        ]
+        if (last := self._last.get(NORM)) is not None:  # the peer may have no room for it
+            said.append(_said(last, self._settings.life_us / 1e6))
+        if not has_news(len(benign), said, now_s, NORM_ROWS_MIN):
+            return ()
+        self._last[NORM] = Due(Evidence(NORM, benign), self._next(NORM, now_s), int(now_s))
+        return (self._last[NORM],)
+
     def make(self, due: Due) -> Antigen:
         """Fit and sign: milliseconds, so not on the loop. Changes nothing here."""
         antigen = Antigen(
@@ -106,14 +150,12 @@ class Presenter:
             len(due.evidence.rows),
             due.created_s,
             due.created_s + self._settings.life_us // 1_000_000,
-            described(due.evidence, self._seed).pack(),
+            text_of(due.evidence, self._seed),
         )
         return signed(antigen, self._schema, self._seal)
 
     def withdrawals(self, held: Sequence[Antigen], now_s: float) -> tuple[Antigen, ...]:
-        """What takes back all that is held of this node's own; none while it shares."""
-        if self._settings.share:
-            return ()
+        """What takes back all that is held of this node's own and that it shares no longer."""
         self._number(held)
         return tuple(
             signed(
@@ -140,11 +182,12 @@ class Presenter:
                 self.serials[each.family] = max(last, each.serial)
 
     def _standing(self, held: Sequence[Antigen], now_s: float) -> list[str]:
-        """Families that others take our word on now."""
+        """Families that others take our word on now, and that we share no longer."""
         return [
             each.family
             for each in held
             if each.origin == self._origin and is_live(each, now_s) and not each.revokes
+            if not (self._norms if each.is_norm else self._settings.share)
         ]
 
     def _is_due(

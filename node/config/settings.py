@@ -173,6 +173,13 @@ class DetectorSettings:
     benign flows score beyond 32 levels, go into the mesh's mean. No score and no flow is among
     them; `hedgerow show-what-leaves` prints them. false gives nothing, and borrows all the same."""
 
+    scaling: Literal["own", "mesh"] = "own"
+    """Whose benign flows decide how features are scaled before the model sees them. With "mesh"
+    this gateway tells the others the mean and standard deviation of every feature of its benign
+    flows, and scales as all do that hold the same: by the medians of what they told, once three
+    did. It needs `antigens.use`, on whose frames that travels. Give all peers of a mesh the same.
+    Opt-in, for these numbers are made of benign flows; `hedgerow show-what-leaves` prints them."""
+
     gap_us: Annotated[Duration, Range(_SECOND_US, _DAY_US)] = 120 * _SECOND_US
     """An incident ends when its source was quiet for this long, by the flows' own time. Measured:
     with 120 s, 26,730 anomalous flows of our recordings were 9 incidents."""
@@ -345,6 +352,11 @@ class Settings:
         twice = next((path for path in paths if paths.count(path) > 1), None)
         if twice is not None:
             raise ConfigError(f"sensor: {twice} is named twice; its flows would count double")
+        if self.detector.scaling == "mesh" and not self.antigens.use:
+            raise ConfigError(
+                'detector.scaling = "mesh" needs antigens.use = true: what it tells others travels '
+                "with antigens"
+            )
 
     @classmethod
     def load(cls, path: Path) -> "Settings":

@@ -122,6 +122,8 @@ class Condition:
             expected_share_high=expected[1],
             expected_a_day_low=a_day[0],
             expected_a_day_high=a_day[1],
+            scaling="own" if serving is None or not serving.norms else "mesh",
+            scaling_norms=0 if serving is None else serving.norms,
             standing=watch.guarding.guard.standing.value,
             breach=watch.guarding.guard.reason or "",
             standing_since_ts_s=watch.guarding.since_ts_s,

@@ -80,6 +80,9 @@ class DetectorStatus:
             promises, and expected_share_high the other; None while learning.
         expected_a_day_low: the same in false alarms a day, as budget_a_day has it, and
             expected_a_day_high.
+        scaling: "mesh" where the model that serves was trained on features scaled by what other
+            gateways told of theirs, else "own"; scaling_norms, of how many gateways, this one
+            included.
         standing: "proven" where flows believed benign alarmed no more often than the calibration
             promises, in as many as it takes to tell; "unproven" until then, and after a breach;
             "fallen back" where a newer model broke the promise and an older, proven one serves.
@@ -110,6 +113,8 @@ class DetectorStatus:
     expected_share_high: float | None = None
     expected_a_day_low: float | None = None
     expected_a_day_high: float | None = None
+    scaling: str = "own"
+    scaling_norms: int = 0
     standing: str = "unproven"
     breach: str = ""
     standing_since_ts_s: float | None = None

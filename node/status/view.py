@@ -182,9 +182,16 @@ def _detector(detector: DetectorStatus) -> Iterator[Text]:
             ("budget", [*_standing(detector)]),
             ("flows", f"{detector.flows_seen:,} seen, {detector.flows_anomalous:,} anomalous"),
             ("model", detector.model or "—"),
+            ("scaled by", _scaling(detector)),
             ("loss", "—" if detector.loss is None else f"{detector.loss:.4g}"),
         ],
     )
+
+
+def _scaling(detector: DetectorStatus) -> str:
+    if detector.scaling == "own":
+        return "this gateway's own flows"
+    return f"what {detector.scaling_norms:,} gateways told of theirs"
 
 
 def _standing(detector: DetectorStatus) -> Iterator[Text]:

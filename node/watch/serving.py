@@ -53,6 +53,7 @@ class Serving:
         cycle: it came from.
         scaler: that it was trained and calibrated with.
         names: of its outputs, benign first.
+        norms: of the mesh, that the scaler was made of; 0 for this gateway's own scaler.
     """
 
     vector: Rows
@@ -60,11 +61,19 @@ class Serving:
     cycle: int
     scaler: Scaler
     names: tuple[str, ...] = FAMILIES
+    norms: int = 0
 
     @property
     def digest(self) -> str:
         """Eight hexadecimal digits that name the vector."""
         return blake2b(self.vector.tobytes(), digest_size=4).hexdigest()
+
+    def scales_as(self, scaler: Scaler) -> bool:
+        """Whether this is its scaler."""
+        own = self.scaler
+        return np.array_equal(own.centre, scaler.centre) and np.array_equal(
+            own.spread, scaler.spread
+        )
 
     def scores(self, shape: DetectorShape, rows: Rows) -> Scores:
         """Raw scores of unscaled rows `(n, features)`."""
@@ -125,6 +134,7 @@ class Serving:
             "vector": self.vector,
             "names": to_array(self.names),
             "cycle": np.array([self.cycle], np.int64),
+            "norms": np.array([self.norms], np.int64),
             **prefixed("calibration", self.calibration.to_arrays()),
             **prefixed("scaler", self.scaler.to_arrays()),
         }
@@ -138,7 +148,9 @@ class Serving:
         """
         what = "a stored model that scores"
         vector, names, cycle = wanted(arrays, what, "vector", "names", "cycle")
-        if vector.shape != (dim,) or cycle.shape != (1,) or not np.isfinite(vector).all():
+        norms = arrays.get("norms", np.zeros(1, np.int64))
+        sound = vector.shape == (dim,) and bool(np.isfinite(vector).all())
+        if not sound or cycle.shape != (1,) or norms.shape != (1,):
             raise StateError(f"{what} is damaged; restore the folder from a backup")
         return cls(
             vector,
@@ -146,4 +158,5 @@ class Serving:
             int(cycle[0]),
             Scaler.from_arrays(group_of(arrays, "scaler")),
             from_array(names),
+            int(norms[0]),
         )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip.antigens import Antigen
 from gossip.arrays import group_of, prefixed
 from gossip.errors import StateError
 from gossip.features import FeatureExtractor
@@ -22,6 +23,7 @@ from gossip.learning.calibration import State, calibrate, rows_needed
 from gossip.learning.codes import codes
 from gossip.learning.guard import Breach, Cause, Standing
 from gossip.learning.learner import Batches
+from gossip.learning.norms import scaler_of
 from gossip.learning.samples import Role, SampleConfig, Samples
 from gossip.learning.scaling import Scaler
 from gossip.learning.scoring import scores
@@ -74,6 +76,8 @@ class Watch:
         self._shape = shape
         self._budget = budget
         self._extractor = FeatureExtractor()
+        self._mesh_scaler: Scaler | None = None
+        self._norms: tuple[Antigen, ...] = ()
 
     @property
     def state(self) -> State:
@@ -112,8 +116,21 @@ class Watch:
 
     @property
     def scaler(self) -> Scaler | None:
-        """Of this gateway's rows; None before there are enough."""
-        return self._memory.scaler
+        """To train with: the mesh's, see `scale_by`, or the own; None before there are rows."""
+        own = self._memory.scaler
+        return own if own is None else self._mesh_scaler or own
+
+    def scale_by(self, norms: Sequence[Antigen]) -> None:
+        """Scale by what the mesh's norms say, from the next training on; by the own where few do.
+
+        Models that serve keep the scaler that they were trained with.
+
+        Args:
+            norms: all that the peer holds, its own among them; none where it is to use its own.
+        """
+        if tuple(norms) != self._norms:
+            self._norms = tuple(norms)
+            self._mesh_scaler = scaler_of(self._norms, self.samples.config.features)
 
     @property
     def ready(self) -> bool:
@@ -188,7 +205,7 @@ class Watch:
                 self.samples.follow(Role.CALIBRATE, recent, rows_needed(self._budget))
             now = self.serving
             made, _ = self._calibrated(now.vector, now.cycle, now.scaler, now.names)
-            self.serving = self.guarding.offer(made)
+            self.serving = self.guarding.recalibrated(replace(made, norms=now.norms))
 
     def batches(self, cycle: int, drawn: Drawn | None = None) -> Batches | None:
         """Rows for one cycle of training; None while there are too few.
@@ -223,9 +240,11 @@ class Watch:
         guard = self.guarding.guard
         fallen = guard.standing is Standing.FALLEN
         before = guard.candidate if fallen else self.serving
-        if before is not None:
+        if before is not None and before.scales_as(self.scaler):  # others are no neighbours of it
             vector = vector + SERVING_MEMORY * (before.vector - vector)
+        norms = 0 if self._mesh_scaler is None else len(self._norms)
         made, self.told = self._calibrated(vector.copy(), cycle, self.scaler, self.names)
+        made = replace(made, norms=norms)
         if made.calibration.state is State.WATCHING:
             self.serving = self.guarding.offer(made)
         elif not fallen:

@@ -114,3 +114,32 @@ def test_a_mimic_of_benign_traffic_is_quarantined_until_an_operator_approves_it(
                 await b.until(lambda s: of(s, peer).state == "quarantined")
 
     patient(main)
+
+
+def test_three_that_scale_alike_tell_their_norms_and_end_with_one_scaler(tmp_path):
+    async def main():
+        async with AsyncExitStack() as stack:
+            nodes, address = [], []
+            for number, name in enumerate("abc"):
+                _, settings = gateway(
+                    tmp_path / name,
+                    benign(CALM, first=number * CALM),
+                    node__bootstrap=address,
+                    detector__scaling="mesh",
+                )
+                nodes.append(await stack.enter_async_context(running(settings)))
+                address = [nodes[0].address]
+            for node in nodes:
+                found = await node.until(lambda s: s.detector.scaling_norms == len(nodes))
+                assert found.detector.scaling == "mesh"
+                assert not found.antigens.held, "a norm is no antigen"
+            watches = [node.gateway._watch for node in nodes]
+            assert len({watch._memory.scaler.centre.tobytes() for watch in watches}) == len(nodes)
+
+            def alike(_):  # not at once where one has just told anew
+                scalers = [watch.serving.scaler for watch in watches]
+                return len({s.centre.tobytes() + s.spread.tobytes() for s in scalers}) == 1
+
+            await nodes[0].until(alike)
+
+    patient(main)

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from gossip.actions import Train
-from gossip.antigens import EVIDENCE_MIN
+from gossip.antigens import EVIDENCE_MIN, NORM, Antigen
+from gossip.contacts import PeerId
 from gossip.errors import StateError
+from gossip.features import SCHEMA
 from gossip.learning.guard import FIRST_LOOK, TRIALS, Standing
+from gossip.learning.norms import NORMS_MIN, Norm
 from gossip.learning.samples import Role
 from node.detection import new_learner
 from node.trainer import Trainer
@@ -253,3 +256,36 @@ def test_recent_rows_are_kept_in_order_and_bounded():
     assert recent.last(9, skip=3)[0][:, 0].tolist() == [2]
     assert len(recent.last(1, skip=4)[0]) == 0
     assert RECENT_MAX >= FIRST_LOOK
+
+
+def norms(count):
+    """Of gateways whose benign flows are a little larger each."""
+    found = []
+    for i in range(count):
+        mean = np.full(len(SCHEMA), 2.0 + i, np.float32)
+        text = Norm(mean, np.ones(len(SCHEMA), np.float32)).pack()
+        found.append(Antigen(PeerId(f"peer{i}"), NORM, 1, 200, 0, 86_400, text, b""))
+    return tuple(found)
+
+
+def test_a_model_keeps_the_scaler_that_it_was_trained_with(proven):
+    own, served = proven.scaler, proven.serving
+    proven.scale_by(norms(NORMS_MIN - 1))
+    assert proven.scaler is own, "too few to scale alike"
+    proven.scale_by(norms(NORMS_MIN))
+    mesh = proven.scaler
+    assert mesh.centre[0] == 3.0
+    rows = proven.held
+    assert np.array_equal(proven.judge(rows).scaled, own(rows)), "what serves is not touched"
+    given = served.vector + np.float32(1e-4)
+    proven.serve(given, 41)
+    assert proven.serving.norms == NORMS_MIN
+    assert np.array_equal(proven.judge(rows).scaled, mesh(rows))
+    assert np.array_equal(proven.serving.vector, given), "no average over two scalers"
+    again = fresh(BUDGET)
+    again.restore(proven.to_arrays())
+    assert again.serving.norms == NORMS_MIN
+    assert np.array_equal(again.judge(rows).score, proven.judge(rows).score)
+    again.serve(given, 42)
+    assert again.serving.norms == 0, "its norms are not held any more"
+    assert again.serving.scales_as(own)

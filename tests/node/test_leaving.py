@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from gossip.codec import decode, encode
 from gossip.features import SCHEMA
 from gossip.learning.mixture import Mixture
+from gossip.learning.norms import Norm
 from gossip.learning.presenting import ORIGINS_ENOUGH
 from gossip.learning.tails import LENGTH
 from gossip.messages import Give, Message, Shuffle
@@ -241,3 +242,24 @@ def test_what_is_not_to_leave_is_said_not_to(quiet):
     assert "with this node's part in it" not in said
     nothing = "\n".join(leaving_view.lines(replace(found, tail=())))
     assert "nothing to tell yet" in nothing
+
+
+def test_it_shows_what_benign_flows_are_said_to_be_like(quiet):
+    folder = Folder.look(quiet)
+    found = folder.what_leaves(0.0)
+    assert not found.share_norm
+    assert "does not leave (detector.scaling" in "\n".join(leaving_view.lines(found))
+    wanted = replace(quiet, detector=replace(quiet.detector, scaling="mesh"))
+    found = Folder.look(wanted).what_leaves(0.0)
+    assert found.share_norm
+    rows = folder._watch().benign
+    assert found.norm_flows == len(rows)
+    norm = Norm.unpack(Norm.of(rows).pack(), len(SCHEMA))
+    assert [each.mean for each in found.norm] == norm.mean.tolist()
+    assert [each.spread for each in found.norm] == norm.deviation.tolist()
+    said = "\n".join(leaving_view.lines(found))
+    assert all(f"{each.mean:.7g} ± {each.spread:.7g}" in said for each in found.norm)
+    assert 'leaves as a norm (detector.scaling = "mesh")' in said
+    small = folder.snapshot.small | {"scaling": "mesh"}
+    ran = replace(folder, snapshot=replace(folder.snapshot, small=small)).as_it_ran()
+    assert ran.settings.detector.scaling == "mesh", "as the node ran, whatever a flag says"

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gossip.antigens import Antigen, check, is_live, signed, verified
+from gossip.antigens import NORM, Antigen, check, is_live, signed, verified
 from gossip.learning.mixture import ROWS_MIN, Mixture
+from gossip.learning.norms import NORM_ROWS_MIN, Norm
 from gossip.learning.presenting import ORIGINS_ENOUGH
 from gossip.learning.scaling import Scaler
 from node.antigens.presenting import Evidence, Presenter, described
@@ -147,3 +148,24 @@ def test_withdrawing_takes_back_what_is_held_of_ones_own_and_nothing_else() -> N
     assert off.withdrawals(taken_back, NOW_S + 6) == ()
     again = presenter().due(evidence, taken_back, NOW_S + 6, SCALER)
     assert [due.serial > taken_back[0].serial for due in again] == [True, True]
+
+
+def test_a_norm_is_presented_where_the_mesh_scales_alike_and_anew_as_rows_and_time_go() -> None:
+    assert presenter().due_norm(rows(500), (), NOW_S) == ()
+    one = Presenter(AntigenSettings(), ME.peer, SCHEMA, Ed25519Seal(ME), b"secret", norms=True)
+    assert one.due_norm(rows(NORM_ROWS_MIN - 1), (), NOW_S) == ()
+    (due,) = one.due_norm(rows(NORM_ROWS_MIN), (), NOW_S)
+    made = one.make(due)
+    check(made)
+    assert verified(made, SCHEMA, Ed25519Seal(new_identity()))
+    assert (made.family, made.evidence) == (NORM, NORM_ROWS_MIN)
+    assert made.description == Norm.of(rows(NORM_ROWS_MIN)).pack()
+    assert one.due_norm(rows(2 * NORM_ROWS_MIN - 1), (), NOW_S) == (), "though nobody holds it"
+    assert one.due_norm(rows(2 * NORM_ROWS_MIN), (made,), NOW_S)
+    assert not one.due_norm(rows(2 * NORM_ROWS_MIN), (made,), NOW_S + 3 * DAY_S)
+    assert one.due_norm(rows(2 * NORM_ROWS_MIN), (made,), NOW_S + 4 * DAY_S)
+    assert one.withdrawals((made,), NOW_S) == ()
+    (back,) = presenter().withdrawals((made,), NOW_S)
+    assert back.revokes
+    assert back.family == NORM
+    assert back.serial > made.serial
