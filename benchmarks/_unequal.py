@@ -34,13 +34,13 @@ CAP = 3_000
 TEST, CALIBRATE = 0.3, 0.2
 
 
-def table(folder: Path) -> tuple[str, Table]:
-    """A data set and what it is: N-BaIoT's arrays, or Zeek logs with labels as IoT-23's.
+def table(folder: Path, source: str | None = None) -> tuple[str, Table]:
+    """A data set and what it is; unless told, N-BaIoT's arrays or Zeek logs labelled as IoT-23's.
 
     Of these the columns of ports are left out: each capture has attacks on other ports. All attacks
     are one family; the labels hardly tell more.
     """
-    name = "nbaiot" if any(folder.glob("*.npz")) else "iot-23"
+    name = source or ("nbaiot" if any(folder.glob("*.npz")) else "iot-23")
     found = load(name, folder, 200_000, b"", "unequal").table
     kept = [i for i, column in enumerate(found.columns) if not column.startswith("port_")]
     return name, replace(
