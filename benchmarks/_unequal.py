@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from _common import parser  # noqa: F401 - one thread before numpy is imported
 
+from gossip.antigens import EVIDENCE_MIN
 from gossip.errors import RemoteError
 from gossip.learning.learner import Batches, Outcome
+from gossip.learning.mixture import Mixture
 from gossip.learning.norms import NORMS_MIN, Norm
 from gossip.learning.scaling import ROWS_MIN, SPREAD_MIN, Scaler
 from scenarios.data.meshed import MeshScalers
@@ -177,6 +179,35 @@ class Resting:
 
     def trainable(self, peer: int) -> bool:
         return peer not in self._resting
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rows, name)
+
+
+class BenignTold:
+    """Rows of which every second benign one is a draw from what other hosts' benign rows are like.
+
+    As if they had presented them; a peer refuses to.
+    """
+
+    def __init__(self, rows: Any, dealt: Hosts, seed: int) -> None:
+        self._rows = rows
+        self._seed = seed
+        rng = np.random.default_rng([seed, 2])
+        benign = [each.train_x[each.train_y == 0] for each in dealt.plain]
+        self._told = [Mixture.fit(x, rng) if len(x) >= EVIDENCE_MIN else None for x in benign]
+
+    def batches(self, peers: Any, cycles: Any, times_us: Any) -> Batches:
+        found = self._rows.batches(peers, cycles, times_us)
+        for row, (peer, cycle) in enumerate(zip(peers, cycles, strict=True)):
+            rng = np.random.default_rng([self._seed, peer, cycle])
+            others = [m for host, m in enumerate(self._told) if m is not None and host != peer]
+            places = np.argwhere(found.y[row] == 0)[::2]
+            which = rng.integers(len(others), size=len(places))
+            for number, mixture in enumerate(others):
+                step, place = places[which == number].T
+                found.x[row][step, place] = mixture.draw(len(step), rng)
+        return found
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._rows, name)

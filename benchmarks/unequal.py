@@ -9,8 +9,9 @@ of attack and benign, on the held-out rows of all hosts, the mean over five look
 cycles. Arms: one model on all rows pooled; every host alone; models exchanged while everybody
 scales by its own rows (`own scalers`), then with norms, with antigens, detecting with a mean of
 models (`serve`), two of these, and `all` three; `all` where one host's norm is absurd; and what was
-left out: heads that are not merged, quasi-global momentum, means of norms in place of medians,
-without and with the absurd norm. `--repeats` is the number of seeds, from `--seed` on.
+left out: heads that are not merged, quasi-global momentum, antigens of benign rows, means of norms
+in place of medians, without and with the absurd norm. `--repeats` is the number of seeds, from
+`--seed` on.
 
 Columns: `mean` is over hosts and seeds, `sd` over seeds; `worst` the worst host's, the mean over
 seeds; `lowest` the worst host's in any seed; `alarms %` benign rows of a host's own that are called
@@ -65,6 +66,7 @@ class Arm:
     serve: float = 0.0
     merge: str = "all"
     lies: bool = False
+    benign: bool = False
 
 
 ALL = {"scales": "mesh", "antigens": True, "serve": 0.75}
@@ -81,6 +83,7 @@ ARMS = {
     "all, a liar": Arm(**ALL, lies=True),
     "all, local heads": Arm(**ALL, merge="encoder"),
     "all, quasi-global": Arm(**ALL, merge="quasi-global"),
+    "all, benign told": Arm(**ALL, benign=True),
     "all, means": Arm(**ALL | {"scales": "mean"}),
     "all, means, a liar": Arm(**ALL | {"scales": "mean"}, lies=True),
 }
@@ -142,7 +145,7 @@ def _folder(
 
 
 def _run(options: Any, arm: Arm, dealt: Any, seed: int, name: str, folder: Path) -> Run:
-    from _unequal import Merging, QuasiGlobal, Resting  # noqa: PLC0415 - as above
+    from _unequal import BenignTold, Merging, QuasiGlobal, Resting  # noqa: PLC0415 - as above
 
     from gossip.learning.codes import codes  # noqa: PLC0415
     from node.config.tables import from_table  # noqa: PLC0415
@@ -177,6 +180,8 @@ def _run(options: Any, arm: Arm, dealt: Any, seed: int, name: str, folder: Path)
         shards, peer_names(peers), learning.steps, learning.batch, plan.seed_bytes,
         codes(shards.families),
     )  # fmt: skip
+    if arm.benign:
+        draws = BenignTold(draws, dealt, seed)
     if arm.merge != "nothing":
         draws = Resting(draws, dealt.poor)
     learner, judge = make_model(learning, shards)

@@ -151,7 +151,7 @@ def test_unequal_hosts_are_judged_alone_together_and_pooled(tmp_path: Path) -> N
     x = rng.normal(10.0 + client[:, None], 1.0, (1_200, 115)) + 6 * y[:, None]
     np.savez(tmp_path / "small.npz", X=x, y=y, client=client)
     options = ("--repeats", "1", "--cycles", "10", "--arms", "pooled", "local only")
-    wanted = ("all, a liar", "all, quasi-global", "all, means")
+    wanted = ("all, a liar", "all, quasi-global", "all, means", "all, benign told")
     document = json.loads(run("unequal", str(tmp_path), *options, *wanted, "--json"))
     arms = {row["arm"]: row for row in document["rows"] if "arm" in row}
     hosts = {row["host"]: row for row in document["rows"] if "host" in row}
