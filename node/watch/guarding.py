@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gossip.arrays import group_of, prefixed, wanted
 from gossip.errors import StateError
-from gossip.learning.guard import FIRST_LOOK, Breach, Guard, Remedy, Standing
+from gossip.learning.guard import FIRST_LOOK, Breach, Cause, Guard, Remedy, Standing
 from gossip.learning.shapes import DetectorShape
 from node.logs import get_logger
 from node.rates import TokenBucket
@@ -214,7 +214,7 @@ class Guarding:
             self._warn(breach, done, **more)
             return guard.serving
         self.acts.recalibrations += 1
-        self._warn(breach, "calibrates anew, with recent flows", **more)
+        self._warn(breach, "calibrated anew, with recent flows", **more)
         return None
 
     def calibrating(self) -> Rows:
@@ -252,14 +252,12 @@ class Guarding:
         return rows[benign], calibrates[benign]
 
     def _warn(self, breach: Breach, done: str, **more: Any) -> None:
-        if self._lines.take(self._now_s()):
-            _log.warning(
-                "the false-alarm budget is not kept",
-                reason=breach.reason,
-                cause=breach.cause.value,
-                done=done,
-                **more,
-            )
+        if not self._lines.take(self._now_s()):
+            return
+        if breach.cause is Cause.TRAFFIC:  # it may not be kept for long; every training helps
+            _log.info("benign traffic has changed", reason=breach.reason, done=done)
+            return
+        _log.warning("the false-alarm budget is not kept", reason=breach.reason, done=done, **more)
 
     def _info(self, event: str, **more: Any) -> None:
         if self._lines.take(self._now_s()):

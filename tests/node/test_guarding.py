@@ -128,7 +128,7 @@ def test_where_the_traffic_changed_the_threshold_follows_now(proven, said):
         if proven.guarding.acts.breaches:
             break
     assert proven.guarding.acts.recalibrations == 1
-    assert said[-1][1]["done"] == "calibrates anew, with recent flows"
+    assert said[-1][1]["done"] == "calibrated anew, with recent flows"
     assert proven.serving.cycle == 40, "the same model"
     assert proven.serving.calibration.threshold > threshold
     assert len(proven.samples.rows(Role.CALIBRATE)) <= before + 400
