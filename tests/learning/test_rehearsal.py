@@ -65,8 +65,8 @@ def test_an_attack_is_used_and_a_mimic_is_not() -> None:
     assert state_of(made, true) is State.USED
     assert made.verdicts[true.id].false_alarms == 0.0
     assert state_of(made, mimic) is State.QUARANTINED
-    assert made.verdicts[mimic.id].false_alarms == pytest.approx(0.95, abs=0.1)
-    assert "benign rows (9" in made.verdicts[mimic.id].reason
+    assert made.verdicts[mimic.id].false_alarms == pytest.approx(0.7, abs=0.15)  # COST_RECALL
+    assert "benign rows (6" in made.verdicts[mimic.id].reason
     assert "the budget is 0.5 %" in made.verdicts[mimic.id].reason
     assert made.names == ("back",)
 

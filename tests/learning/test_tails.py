@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import beta, binom
 
 from gossip.learning.calibration import conformal_threshold, expected_rate
 from gossip.learning.tails import (
     BORROWED,
     CEILING,
+    CONFIDENCE,
     LENGTH,
     LEVELS,
     MeshTail,
     Threshold,
     alarms_a_day,
+    allowed,
     chance_of_worst,
     contribution,
     threshold,
@@ -93,15 +95,27 @@ def test_a_gateway_with_few_rows_keeps_its_budget_and_finds_more(rows: int) -> N
     borrowed = [threshold(own[:rows], own[rows:], 0.01, said) for own in owns]
     alone = [threshold(own[:rows], NONE, 0.01) for own in owns]
     rates = [(new > each.value).mean() for new, each in zip(tests, borrowed, strict=True)]
-    assert np.mean(rates) == pytest.approx(0.01, rel=0.4)
-    assert max(rates) < 0.03
+    assert 0.005 < np.mean(rates) < 0.01
+    assert max(rates) < 0.025
     assert all(each.borrowed == BORROWED / 0.01 for each in borrowed)
     before = [(new > each.value).mean() for new, each in zip(tests, alone, strict=True)]
     assert np.std(rates) < np.std(before) or isinf(alone[0].value)
     ends = [each.interval() for each in borrowed]
-    assert np.mean([rate <= high for rate, (_, high) in zip(rates, ends, strict=True)]) >= 0.97
+    assert np.mean([rate <= high for rate, (_, high) in zip(rates, ends, strict=True)]) >= 0.95
     # With few rows the rule is cautious, so that some rates lie below their interval.
     assert np.mean([low <= rate for rate, (low, _) in zip(rates, ends, strict=True)]) >= 0.85
+
+
+@pytest.mark.parametrize("budget", [0.005, 0.01, 0.05])
+def test_what_is_allowed_keeps_the_budget_with_confidence(budget: float) -> None:
+    shares = []
+    for total in (300.0, 569.0, 4_000.0, 100_000.0):
+        a = allowed(total, budget)
+        assert beta.cdf(budget, a, total - a) == pytest.approx(CONFIDENCE)
+        shares.append(a / (budget * total))  # the expected rate over the budget
+    assert shares == sorted(shares)
+    assert max(shares) < 1
+    assert allowed(0.9 * np.log(1 - CONFIDENCE) / np.log(1 - budget), budget) == 0
 
 
 def test_no_more_is_borrowed_than_the_mesh_has_rows() -> None:
