@@ -173,7 +173,28 @@ def news(course: Course, told: list[str]) -> list[tuple[float, str]]:
                 f"all {len(wave.arrivals)} gateways have learnt {wave.family}, {after:.1f} s later"
             )
             found.append((last_s, text))
+    return found + [each for each in fall_backs(course) if _new(each[1], told)]
+
+
+def fall_backs(course: Course) -> list[tuple[float, str]]:
+    """When each gateway first went back to an older model, and why (`DetectorStatus.standing`)."""
+    found = []
+    for feed in course.feeds:
+        name = feed.plan.name
+        for moment in course.moments:
+            status = moment.statuses.get(name)
+            if status is not None and status.detector.standing == "fallen back":
+                text = f"{name} falls back to its last good model: {status.detector.breach}"
+                found.append((moment.at_s, text))
+                break
     return found
+
+
+def _new(text: str, told: list[str]) -> bool:
+    if text in told:
+        return False
+    told.append(text)
+    return True
 
 
 def promises(course: Course) -> list[Check]:

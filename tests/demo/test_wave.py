@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from node.status.document import AntigensStatus, AntigenStatus, MeshStatus, PeerStatus, Status
+from node.status.document import (
+    AntigensStatus,
+    AntigenStatus,
+    DetectorStatus,
+    MeshStatus,
+    PeerStatus,
+    Status,
+)
 from scenarios.demo import wave_plots
 from scenarios.demo.feeds import PLANS, Feed
 from scenarios.demo.marks import Marks, Share
@@ -100,6 +107,17 @@ def test_each_beginning_and_each_end_of_a_wave_is_told_once(course):
     first = news(course, told)
     assert [text.partition(" ")[0] for _, text in first] == [ORIGIN, "all"] * len(FAMILIES)
     assert {at_s for at_s, _ in first} == {BEGIN_S, BEGIN_S + 2.0}
+    assert news(course, told) == []
+
+
+def test_a_gateway_that_falls_back_to_an_older_model_is_told_of_once(course):
+    one = course.moments[60].statuses[DARK]
+    lost = DetectorStatus(standing="fallen back", breach="too many alarms")
+    for moment in course.moments[60:]:
+        moment.statuses[DARK] = replace(one, detector=lost)
+    told: list[str] = []
+    said = f"{DARK} falls back to its last good model: too many alarms"
+    assert (30.0, said) in news(course, told)
     assert news(course, told) == []
 
 
