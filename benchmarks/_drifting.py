@@ -10,7 +10,7 @@ from _scored import Gateway, Numbers
 
 from gossip.learning.drift import CONFIDENCE, Adwin
 from gossip.learning.guard import Guard
-from gossip.learning.tails import Threshold
+from gossip.learning.tails import Threshold, allowed
 
 BEFORE, AFTER = 2_000, 2_000
 """Flows before and after a change."""
@@ -25,8 +25,8 @@ RATE_BEFORE, RATE_AFTER = 4_000, 4_000
 
 GUARD_BEFORE, GUARD_AFTER = 6_000, 9_000
 
-PROMISE = Threshold(0.0, RATE, 168, 1, 400.0, RATE).interval()
-"""Of a calibration with 168 rows that borrows all it can at 1 %."""
+PROMISE = Threshold(0.0, RATE, 168, 1, 400.0, (allowed(569.0, RATE) - 2) / 400).interval()
+"""Of a calibration with 168 rows, one of them above the threshold, that borrows all it can."""
 
 
 class Detector(Protocol):

@@ -4,12 +4,11 @@ What was chosen was chosen on seeds from 100 on: `--part constants --seed 100 --
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from _rules import Split, borrowed, summary, trimmed
+from _rules import Split, borrowed, set_to, summary, trimmed
 from _scored import Numbers
 from _summed import DROPPED, LIARS, LIES, Run, lies, run, soon
 
@@ -20,7 +19,11 @@ THRESHOLDS: dict[str, tuple[float, ...]] = {
     "QUANTILE": (0.8, 0.9),
     "PRIOR": (0.0, 5.0, 10.0),
     "BORROWED": (1.0, 2.0, 4.0, 8.0),
+    "CONFIDENCE": (0.001, 0.5, 0.6, 0.7, 0.8, 0.9),
 }
+TOLD = ("QUANTILE", "PRIOR")
+"""Those that change what gateways tell each other."""
+
 OUTLIERS = (6.0, 10.0, 15.0)
 SUMS: dict[str, tuple[float, ...]] = {
     "RENEWAL": (0.1, 0.15),
@@ -30,29 +33,22 @@ SUMS: dict[str, tuple[float, ...]] = {
 }
 
 
-@contextmanager
-def _set(module: Any, name: str, value: float) -> Iterator[None]:
-    kept = getattr(module, name)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, kept)
-
-
 def of_thresholds(every: Sequence[Split], budget: float, case: dict[str, Any]) -> Iterator[Any]:
     """Those of the rule that borrows, on clean rows."""
     for name, values in THRESHOLDS.items():
         for value in values:
-            with _set(tails, name, value):
-                limits = [borrowed(replace(split, _words={}), budget) for split in every]
+            used = every
+            if name in TOLD:
+                used = [replace(split, _words={}) for split in every]
+            with set_to(tails, name, value):
+                limits = [borrowed(split, budget) for split in used]
             yield {"constant": name, "value": value, **case, **summary(every, limits)}
 
 
 def of_outliers(every: Sequence[Split], budget: float, case: dict[str, Any]) -> Iterator[Any]:
     """How far out a row is left out, on rows with attack flows among them."""
     for value in OUTLIERS:
-        with _set(tails, "OUTLIER", value):
+        with set_to(tails, "OUTLIER", value):
             limits = [trimmed(split, budget) for split in every]
         yield {"constant": "OUTLIER", "value": value, **case, **summary(every, limits)}
 
@@ -69,7 +65,7 @@ def of_sums(drawn: Numbers, peers: int, seeds: Sequence[int]) -> Iterator[Any]:
 
     for name, values in SUMS.items():
         for value in values:
-            with _set(pushsum, name, value):
+            with set_to(pushsum, name, value):
                 honest = runs()
                 lied = {lie: runs(lying=lies(liars, lie)) for lie in LIES}
             yield {
