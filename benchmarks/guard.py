@@ -60,10 +60,10 @@ class Site:
 
 
 @cache
-def sites() -> tuple[Site, ...]:
+def sites(names: tuple[str, ...] = SITES) -> tuple[Site, ...]:
     """Two gateways at each site, by device."""
     found = []
-    for name in SITES:
+    for name in names:
         both = [Site(f"{name} {i}", [], {}) for i in (1, 2)]
         seen: dict[str, int] = {}
         for part in ("-benign", ""):
@@ -156,13 +156,15 @@ def eager(watch: Watch, share: float) -> None:
     watch._calibrated = wrong  # type: ignore[method-assign]  # noqa: SLF001
 
 
-def with_fault(fault: str, seed: int, guarded: bool) -> tuple[list[float], Counter[str]]:
+def with_fault(
+    fault: str, seed: int, guarded: bool, names: tuple[str, ...] = SITES, lasts: int = LASTS
+) -> tuple[list[float], Counter[str]]:
     """False alarms of each gateway while the fault lasts, and what their guards did."""
-    gateways = [Gateway(site, seed, guarded) for site in sites()]
+    gateways = [Gateway(site, seed, guarded) for site in sites(names)]
     shared = gateways[0].learner.initial(seed.to_bytes(8, "big"))[: gateways[0].learner.shared]
     taught: dict[str, Vector] = {}
     alarms = Counter[str]()
-    for cycle in range(AT + LASTS + 1):
+    for cycle in range(AT + lasts + 1):
         deltas = []
         for each in gateways:
             before = each.watch.seen.anomalous
@@ -186,7 +188,7 @@ def with_fault(fault: str, seed: int, guarded: bool) -> tuple[list[float], Count
     for each in gateways:
         acts = each.watch.guarding.acts
         done += Counter(fall_backs=acts.fall_backs, recalibrations=acts.recalibrations)
-    return [alarms[each.site.name] / (LASTS * FLOWS) for each in gateways], done
+    return [alarms[each.site.name] / (lasts * FLOWS) for each in gateways], done
 
 
 def antigens() -> tuple[Antigen, ...]:
@@ -252,12 +254,16 @@ def main() -> None:
     options.add_argument(
         "--faults", nargs="*", default=["none", "noise", "taught", "tenth", "half"]
     )
+    options.add_argument("--sites", nargs="*", default=SITES, help="with faults (default all)")
+    options.add_argument("--lasts", type=int, default=LASTS, help="cycles of a fault (default 20)")
+    options.add_argument("--no-attack", action="store_true", help="faults only")
     given = options.parse_args()
     configure("error")
     rows: list[Row] = []
     for fault in given.faults:
         for guarded in (False, True):
-            runs = [with_fault(fault, seed, guarded) for seed in given.seeds]
+            where = tuple(given.sites), given.lasts
+            runs = [with_fault(fault, seed, guarded, *where) for seed in given.seeds]
             rows.append(
                 {
                     "fault": fault,
@@ -268,7 +274,8 @@ def main() -> None:
                     "calibrated anew": sum(done["recalibrations"] for _, done in runs),
                 }
             )
-    for guarded, evidence in ((False, True), (True, False), (True, True)):
+    cases = ((False, True), (True, False), (True, True))
+    for guarded, evidence in () if given.no_attack else cases:
         honest = [attacked(seed, guarded=guarded, evidence=evidence) for seed in given.seeds]
         rows.append(
             {

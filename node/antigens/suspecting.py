@@ -15,7 +15,7 @@ GROWTH = 2
 
 
 class Suspecting:
-    """Remembers how this gateway's own rows were described.
+    """Remembers how this gateway's own rows were described, and what came of it.
 
     Args:
         seed: secret in a live node.
@@ -26,14 +26,17 @@ class Suspecting:
         self._seed, self._budget = seed, budget
         self._own: dict[str, Mixture] = {}
         self._rows: dict[str, int] = {}
+        self._made_of: tuple[object, tuple[bytes, ...]] = (None, ())
+        self._made = Suspects()
 
     def wanted(self, watch: Watch) -> tuple[Evidence, ...]:
-        """Own labelled rows that are to be described, on the loop."""
-        return tuple(
-            each
-            for each in watch.evidence()
-            if len(each.rows) >= max(EVIDENCE_MIN, GROWTH * self._rows.get(each.family, 0))
-        )
+        """Own labelled rows that are to be described, copied, on the loop."""
+        samples, found = watch.samples, []
+        for family in samples.labelled:
+            name, rows = samples.config.names[family], samples.family(family)
+            if len(rows) >= max(EVIDENCE_MIN, GROWTH * self._rows.get(name, 0)):
+                found.append(Evidence(name, rows.copy()))
+        return tuple(found)
 
     def suspects(self, rehearsal: Rehearsal, evidence: tuple[Evidence, ...]) -> Suspects:
         """In a worker, after the rehearsal's review.
@@ -47,6 +50,12 @@ class Suspecting:
             rng = generator(key, "", len(each.rows), Purpose.REHEARSAL)
             self._own[each.family] = Mixture.fit(each.rows, rng)
             self._rows[each.family] = len(each.rows)
-        own = [mixture for mixture in self._own.values() if rehearsal.tolerates(mixture)]
-        told = [mixture for _, mixture in rehearsal.tolerated()]
-        return Suspects.of(rehearsal.benign, [*own, *told], self._budget)
+        told = rehearsal.tolerated()
+        ids = tuple(antigen.id for antigen, _ in told)
+        benign, before = self._made_of
+        if evidence or benign is not rehearsal.benign or before != ids:
+            own = [mixture for mixture in self._own.values() if rehearsal.tolerates(mixture)]
+            described = [*own, *(mixture for _, mixture in told)]
+            self._made = Suspects.of(rehearsal.benign, described, self._budget)
+            self._made_of = rehearsal.benign, ids
+        return self._made

@@ -161,3 +161,12 @@ def test_unequal_hosts_are_judged_alone_together_and_pooled(tmp_path: Path) -> N
     assert arms["all, a liar"]["MB"] > arms["local only"]["MB"] > arms["pooled"]["MB"] == 0.0
     assert len(hosts) == 4
     assert all(0.3 < row["local only"] <= 1.0 for row in hosts.values())
+
+
+def test_the_guard_is_measured_with_a_fault_and_without_itself() -> None:
+    options = ("--seeds", "0", "--faults", "half", "--sites", "factory")
+    options += ("--lasts", "8", "--no-attack")
+    deaf, acts = json.loads(run("guard", *options, "--json"))["rows"]
+    assert (deaf["guard"], acts["guard"]) == ("deaf", "acts")
+    assert (deaf["fell back"], acts["fell back"]) == (0, 2)
+    assert acts["worst, %"]["median"] < 0.75 * deaf["worst, %"]["median"]

@@ -98,3 +98,27 @@ def test_a_damaged_store_changes_nothing(name: str, value: np.ndarray) -> None:
 def test_a_memory_shorter_than_the_reservoir_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot have a memory"):
         filled(0, capacity=10, memory=9)
+
+
+def test_after_a_change_it_keeps_the_recent_rows_and_as_many_of_the_others() -> None:
+    reservoir = filled(100, capacity=60)
+    recent = np.arange(80, 100, dtype=np.float32)[:, None]
+    reservoir.follow(recent, least=10)
+    held = reservoir.rows[:, 0].tolist()
+    assert held[20:] == recent[:, 0].tolist()
+    assert len(set(held)) == 40
+    assert max(held[:20]) < 80, "none twice"
+    assert reservoir.seen == 40
+    assert reservoir.offer(np.array([200], np.float32)), "there is room again"
+    again = filled(100, capacity=60)
+    again.follow(recent, least=50)
+    assert len(again) == 50
+    again.follow(np.zeros((0, 1), np.float32), least=1_000)
+    assert len(again) == 50, "there are no more"
+    again.follow(np.full((90, 1), 7, np.float32), least=0)
+    assert again.rows[:, 0].tolist() == [7] * 60
+    repeated = filled(0)
+    for value in (1, 1, 1, 2):
+        repeated.offer(np.array([value], np.float32))
+    repeated.follow(np.array([[1], [2]], np.float32), least=4)
+    assert sorted(repeated.rows[:, 0].tolist()) == [1, 1, 1, 2], "equal rows are different rows"

@@ -196,6 +196,7 @@ def test_what_cost_too_much_is_no_evidence_and_own_labels_are(tmp_path, calm):
     assert suspects(watch.held).mean() < BUDGET
     again = part.immune.plan(Train(43, watch.serving.vector), watch, (), NOW_S)
     assert again.evidence == (), "described once, until there are twice the rows"
+    assert part.immune.carry_out(again).suspects is suspects, "nothing has changed"
     wrong = [replace(flow, family="dos") for flow in parsed(benign(60, first=NEXT + 50))]
     watch.observe(wrong)
     plan = part.immune.plan(Train(44, watch.serving.vector), watch, (), NOW_S)
