@@ -30,26 +30,26 @@ LENGTH_MAX = 1024
 """Numbers in a vector, 2 kB on a frame. Our choice."""
 
 RENEWAL = 0.1
-"""Share of what is held that a cycle replaces. With 0.15 three liars among 32 do two thirds of the
-harm, and honest peers' own error is a fifth larger (measured, docs/budget.md, section 3)."""
+"""Share of what is held that a cycle replaces. With 0.15 three liars among 32 do three quarters of
+the harm, and honest peers' own error is a fifth larger (measured, docs/budget.md, section 6)."""
 
 BAND = 1.5
-"""What arrives is clipped to between median / 1.5 and median x 1.5. With 2 and 3 the same liars do
-about twice and four times the harm; honest peers' error does not change."""
+"""What arrives is clipped to between median / 1.5 and median x 1.5. With 2 and 3 the same liars, if
+they say too much, do 1.5 and 2.5 times the harm; honest peers' error hardly changes."""
 
 SLACK = 1e-3
 """Added to the band, so that a median of zero can be left again."""
 
 RECENT = 15
-"""Arrivals whose median is the estimate: about as many cycles. With 25 the error is a sixth
+"""Arrivals whose median is the estimate: about as many cycles. With 25 the error is an eighth
 smaller, and changes are followed later."""
 
 ARRIVALS_MIN = 3
 """Arrivals without which there is neither an estimate nor a band; two have no majority."""
 
 WEIGHT_MAX = 0.3
-"""Most that one arrival may weigh; honest peers send about as much. With 0.75 liars do three times
-the harm, with 0.2 two thirds of it, and with 0.2 convergence takes a third longer."""
+"""Most that one arrival may weigh; honest peers send about as much. With 0.75 liars do twice the
+harm, with 0.2 three quarters of it, and with 0.2 convergence takes a quarter longer."""
 
 HELD_MAX = 4.0
 """Most that a peer holds, whoever sends to it. Our choice."""

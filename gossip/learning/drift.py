@@ -6,7 +6,7 @@ as it can, in buckets of doubling size: some 5 log2(n) triples instead of n numb
 parts of the window differ in mean by more than chance explains, the older part is dropped.
 
 The one in the library river was weighed: 5.3 MB with scipy behind it, for a hundred lines. It finds
-the same changes within 16 items of this one (measured, docs/budget.md, section 4).
+the same shifts 16 items after this one (measured, docs/budget.md, section 4).
 """
 
 from collections import deque
