@@ -242,7 +242,8 @@ def threshold(
         reference: scores of other benign rows; used only with a mesh.
         budget: share of benign rows that may alarm; above 0.1 nothing is borrowed, for that is
             where the tail starts.
-        mesh: what the mesh says; None borrows nothing.
+        mesh: what the mesh says; None borrows nothing. Where it lends so little that none would
+            be allowed, the own rows alone decide.
 
     Raises:
         ValueError: a budget outside (0, 1), or a score that is NaN.
@@ -265,7 +266,9 @@ def threshold(
     room = (allowed(total, budget) if borrowed else budget * total) - 1
     over_max = min(floor(room + 1e-9), rows - 1)
     if over_max < 0:
-        return Threshold(inf, budget, rows, 0, borrowed)
+        if borrowed:
+            return threshold(calibration, reference, budget)
+        return Threshold(inf, budget, rows, 0)
     if mesh is None or not borrowed:
         value = float(falling[over_max])
         return Threshold(value, budget, rows, int((falling > value).sum()))
@@ -277,7 +280,9 @@ def threshold(
             break
         value = max(falling[over], place.start + place.unit * mesh.level(share))
         best = min(best, float(value))
-    beyond = mesh.beyond(max((best - place.start) / place.unit, 0.0)) if best < inf else 0.0
+    if best == inf:
+        return threshold(calibration, reference, budget)
+    beyond = mesh.beyond(max((best - place.start) / place.unit, 0.0))
     return Threshold(best, budget, rows, int((falling > best).sum()), borrowed, beyond)
 
 

@@ -128,6 +128,16 @@ def test_no_more_is_borrowed_than_the_mesh_has_rows() -> None:
     assert (nobody.borrowed, nobody.value) == (0, inf)
 
 
+@given(st.integers(1, 450), st.integers(0, 450), st.sampled_from([0.005, 0.01, 0.05]))
+def test_a_mesh_that_lends_little_takes_no_threshold_away(
+    rows: int, lent: int, budget: float
+) -> None:
+    own = np.random.default_rng(rows).gamma(2.0, size=rows)
+    mesh = MeshTail(np.minimum(0.1 * np.exp(-LEVELS), CEILING), 0.5, lent)
+    alone = threshold(own, NONE, budget)
+    assert threshold(own, NONE, budget, mesh).value < inf or alone.value == inf
+
+
 def test_lies_about_tails_neither_blind_a_gateway_nor_set_it_ablaze() -> None:
     (own,), (new,) = gateways(1, 100)
     everything, nothing = np.ones(LENGTH), np.zeros(LENGTH)
