@@ -104,19 +104,26 @@ def main() -> None:
     made.add_argument("--scaling", choices=("own", "shared"), default="own")
     made.add_argument("--threshold", choices=("own", "borrowed"), default="borrowed")
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets")
+    made.add_argument("--jobs", type=int, default=1, help="runs side by side (default 1)")
     options = made.parse_args()
     if options.folder is None:
         print("immunity: skipped, for it needs the folder of NSL-KDD; see docs/data.md")
         return
+    from joblib import Parallel, delayed  # noqa: PLC0415 - see _common.parser
+
     rows = table(Path(options.folder))
     found = []
+    seeds = range(options.seed, options.seed + options.repeats)
     for family in options.families:
-        runs = {
-            arm: [
-                _run(options, rows, family, arm, options.seed + number)
-                for number in range(options.repeats)
-            ]
+        # Each run follows from its seed, so that it is the same in whatever process.
+        every = Parallel(n_jobs=options.jobs)(
+            delayed(_run)(options, rows, family, arm, seed)
             for arm in options.arms
+            for seed in seeds
+        )
+        runs = {
+            arm: every[place * len(seeds) : (place + 1) * len(seeds)]
+            for place, arm in enumerate(options.arms)
         }
         found += [_row(family, rows.families, arm, runs) for arm in runs]
         if not options.json:

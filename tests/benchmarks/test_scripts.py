@@ -47,7 +47,8 @@ def figures(document: dict[str, Any]) -> list[float]:
 def test_every_script_is_run_here() -> None:
     # As `make bench` finds them.
     scripts = {path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")}
-    assert scripts == {*SMALLEST, "baselines", "budget", "guard", "immunity", "unequal"}
+    others = {"baselines", "budget", "guard", "immunity", "tolerance", "unequal"}
+    assert scripts == {*SMALLEST, *others}
 
 
 @pytest.mark.parametrize("script", SMALLEST)
@@ -115,12 +116,18 @@ def test_immunity_sets_its_arms_side_by_side_where_it_has_the_data(tmp_path: Pat
         "--arms",
         "antigens",
         "ceiling",
+        "--jobs",
+        "2",
     )
     document = json.loads(run("immunity", str(tmp_path), *options, "--json"))
     rows = {row["arm"]: row for row in document["rows"]}
     assert rows.keys() == {"antigens", "ceiling"}
     assert rows["ceiling"]["+10 share"] == 1.0
     assert rows["antigens"]["MB"] > rows["ceiling"]["MB"] > 0.0
+    document = json.loads(run("tolerance", str(tmp_path), *options[:4], "--json"))
+    refused = {row["antigen"]: row["quarantined"] for row in document["rows"]}
+    assert refused["mimic of the receiver's own benign traffic"] == 1.0
+    assert len([what for what in refused if what.startswith("true: ")]) == len(attacks)
 
 
 def test_every_part_of_the_budget_makes_its_tables_from_made_up_rows() -> None:
