@@ -1,6 +1,6 @@
 """Whole nodes in this process, over libp2p on loopback, at a hundredth of the usual cycle."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,3 +90,23 @@ async def running(settings: Settings, learner: Learner | None = None) -> AsyncIt
             gateway.stop()
     finally:
         store.close()
+
+
+def patient(main: Callable[..., Awaitable[None]], *args: Any) -> None:
+    """Run a test's coroutine, and give it up for good after a while."""
+
+    async def within() -> None:
+        with trio.fail_after(3 * PATIENCE_S):
+            await main(*args)
+
+    trio.run(within)
+
+
+def sensor(path: Path, **more: Any) -> list[dict[str, Any]]:
+    """The setting of a node with one sensor."""
+    return [{"path": str(path), **more}]
+
+
+def exchanging(found: document.Status) -> bool:
+    """Whether a node merges what its peers send."""
+    return found.mesh.merges > 3 and bool(found.mesh.peers)
