@@ -92,9 +92,10 @@ def test_a_mimic_of_benign_traffic_is_quarantined_until_an_operator_approves_it(
             async with running(settings) as b:
                 peer = liar.started.peer
                 found = await b.until(
-                    lambda s: of(s, peer) is not None and of(s, peer).state == "quarantined"
-                )
+                    lambda s: of(s, peer) is not None and of(s, peer).false_alarms is not None
+                )  # before, there may be too few benign rows to measure it by
                 held = of(found, peer)
+                assert held.state == "quarantined"
                 assert held.false_alarms > found.detector.budget
                 assert held.reason
                 where = ["--state-dir", str(settings.node.state_dir)]
