@@ -31,7 +31,7 @@ LENGTH_MAX = 1024
 
 RENEWAL = 0.1
 """Share of what is held that a cycle replaces. With 0.15 three liars among 32 do three quarters of
-the harm, and honest peers' own error is a fifth larger (measured, docs/budget.md, section 6)."""
+the harm, and honest peers' own error is a fifth larger (measured, docs/budget.md, section 7)."""
 
 BAND = 1.5
 """What arrives is clipped to between median / 1.5 and median x 1.5. With 2 and 3 the same liars, if

@@ -41,12 +41,12 @@ LENGTH = len(LEVELS) + 2
 """Numbers that a gateway contributes: shares at the levels, its unit's ratio, its rows."""
 
 QUANTILE = 0.9
-"""Where the tail starts. Measured (NSL-KDD, 4 seeds): 0.8 finds 0.5 to 1 point less."""
+"""Where the tail starts. Measured: 0.8 finds half a point less (docs/budget.md, section 7)."""
 
 PRIOR = 5.0
 """Rows above the start that the mesh's word on the unit counts for. Measured on NSL-KDD with 50
-rows: mean rate 0.86, 0.84, 0.81 % and worst of 32 3.4, 3.2, 3.1 % with 0, 5 and 10; detection
-0.756, 0.756, 0.752."""
+rows: mean rate 1.16, 1.09, 1.09 % and worst of 32 4.7, 4.1, 4.3 % with 0, 5 and 10; detection
+0.746, 0.738, 0.732 (docs/budget.md, section 7)."""
 
 BORROWED = 4.0
 """`borrowed` is this over the budget, 400 rows at 1 %. Measured: docs/budget.md, section 1."""
@@ -65,7 +65,7 @@ ROWS_SCALE = 4096.0
 
 OUTLIER = 6.0
 """Robust units above the start beyond which a row is not believed benign; `without_outliers`.
-Measured: docs/budget.md, section 5; with 10 and 15 less of the contamination is mended."""
+Measured: docs/budget.md, section 7: with 10 and 15 less of the contamination is mended."""
 
 OUTLIERS_MAX = 0.03
 """Share of rows that may be left out. Where more lie out there, it is how this gateway's benign
