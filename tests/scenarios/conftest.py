@@ -7,9 +7,8 @@ import pytest
 from scenarios.data import recorded
 
 
-@pytest.fixture(scope="session")
-def recordings_read_once():
-    """Each recording is parsed once for all tests that ask for this, and dealt once to as many.
+def read_recordings_once(patch: pytest.MonkeyPatch) -> None:
+    """From now on each recording is parsed once, and dealt once to as many gateways.
 
     That is most of what setting up takes.
     """
@@ -17,7 +16,12 @@ def recordings_read_once():
     def once(function):
         return cache(lambda *about: tuple(function(*about)))
 
+    for name in ("_true", "_dealt"):
+        patch.setattr(recorded, name, once(getattr(recorded, name)))
+
+
+@pytest.fixture(scope="session")
+def recordings_read_once():
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_true", "_dealt"):
-            patch.setattr(recorded, name, once(getattr(recorded, name)))
+        read_recordings_once(patch)
         yield
