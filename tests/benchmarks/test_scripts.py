@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ SMALLEST: dict[str, tuple[str, ...]] = {
 }
 
 
+@cache
 def run(script: str, *options: str) -> str:
+    """What it printed; two tests look at one run of the mesh."""
     command = [sys.executable, f"benchmarks/{script}.py", *options]
     done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
