@@ -13,7 +13,8 @@ of the interval? And the scores themselves by ADWIN: benign traffic may change b
 A flow believed benign is one that nothing speaks against but, perhaps, its score: no label, no
 storm, no burst. Leaving out what scores high would show a rate of zero for ever. But storm and
 burst are the model's own word, and one that calls everything an attack would never be counted: so
-these flows are held against the last good model, doubted(), which is gone back to if it is calm.
+those of these flows that look usual are held against the last good model, doubted(), which is gone
+back to if it is calm.
 
 A flow that looks like a known attack is not believed benign either, or a model that has just learnt
 one would be gone back from for finding it. What is known must not be the model's own word.
@@ -211,7 +212,7 @@ class Guard(Generic[Model]):
         return None
 
     def doubted(self, flows: int, alarms: int, good_alarms: int) -> Breach | None:
-        """Count flows of a storm or a burst that look like no known attack.
+        """Count flows of a storm or a burst that look usual, and like no known attack.
 
         Args:
             flows: so many more.
@@ -230,8 +231,8 @@ class Guard(Generic[Model]):
         if not self._blames(flows, alarms, good_alarms):
             return None
         self.reason = (
-            f"{alarms} of {flows} flows of a storm raised alarms ({alarms / flows:.1%}), of which "
-            f"the last good model sees {good_alarms}, and that look like no known attack"
+            f"{alarms} of {flows} flows of a storm that look usual raised alarms "
+            f"({alarms / flows:.1%}), {good_alarms} by the last good model"
         )
         return Breach(Cause.STORM, self.reason, alarms, flows, good_alarms)
 

@@ -1,7 +1,7 @@
 """Keeping the budget: counts what is believed benign, and acts where a promise is not kept.
 
     flow believed benign ──── unlike any known attack ─┬─ Guard ── Breach
-    flow of a storm or burst ─ by the last good model ─┘
+    usual one of a storm ───── by the last good model ─┘
     Breach ── the flows it was seen on, judged by two models ── fall back │ recalibrate
     each cycle, while fallen back ── rows that came since the newest model was made ── trial
 
@@ -179,13 +179,17 @@ class Guarding:
         return breach
 
     def _doubted(self, taken: Taken) -> Breach | None:
-        """Hold flows of a storm or burst against the last good model."""
+        """Hold flows of a storm or burst that look usual against the last good model.
+
+        An attack makes a storm, too, and a newer model may be the first to see it. But its flows
+        look unlike what is usual here, and those that do are as they ever were.
+        """
         good, at = self.guard.good, taken.doubted[:DOUBTED_MAX]
         if good is None or good is self.guard.serving:
             return None
         rows, odd = taken.rows[at], taken.anomalous[at]
-        unknown = ~self.suspects(rows)
-        rows, alarms = rows[unknown], int(odd[unknown].sum())
+        benign = self.suspects.usual(rows) & ~self.suspects(rows)
+        rows, alarms = rows[benign], int(odd[benign].sum())
         breach = self.guard.doubted(len(rows), alarms, good.alarms(self._shape, rows))
         if breach is not None:
             self.since_ts_s = taken.ts_s[at[-1]]

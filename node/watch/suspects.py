@@ -28,7 +28,7 @@ class Suspects:
     """Attacks that are known here. Use `Suspects.of`.
 
     Args:
-        benign: this gateway's benign rows; None where nothing is known.
+        benign: this gateway's benign rows; None where there are too few.
         known: descriptions, unscaled.
         least: log odds above which a row looks like each, float64 `(len(known),)`.
     """
@@ -48,7 +48,7 @@ class Suspects:
         """
         described = described[:SUSPECTS_MAX]
         if benign is None or not described:
-            return cls()
+            return cls(benign)
         odds = benign.odds(described)
         rank = int(budget * odds.shape[1])  # so many held-out rows may lie above
         least = np.maximum(np.sort(odds, axis=1)[:, -1 - rank], 0.0)
@@ -59,6 +59,12 @@ class Suspects:
                 taken |= row
                 picked.append(i)
         return cls(benign, [described[i] for i in picked], least[picked])
+
+    def usual(self, rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which of unscaled rows `(n, features)` look like benign ones here, bool `(n,)`."""
+        if self.benign is None or not len(rows):
+            return np.zeros(len(rows), np.bool_)
+        return self.benign.usual(rows)
 
     def __call__(self, rows: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which of unscaled rows `(n, features)` look like one of them, bool `(n,)`."""

@@ -9,14 +9,16 @@ from gossip.actions import Train
 from gossip.antigens import EVIDENCE_MIN, NORM, Antigen
 from gossip.contacts import PeerId
 from gossip.errors import StateError
-from gossip.features import SCHEMA
+from gossip.features import SCHEMA, FeatureExtractor
 from gossip.learning.guard import FIRST_LOOK, TRIALS, Standing
 from gossip.learning.norms import NORMS_MIN, Norm
 from gossip.learning.samples import Role
+from gossip.learning.tolerance import USUAL, Benign
 from node.detection import new_learner
 from node.trainer import Trainer
 from node.watch import guarding
 from node.watch.guarding import RECENT_MAX, Recent
+from node.watch.suspects import Suspects
 from tests.node.test_immune import NOW_S, Part, attack
 from tests.node.test_watch import fresh, learn
 from tests.node.traffic import benign, parsed, scan
@@ -48,6 +50,8 @@ def warm(calm):
     watch.restore(calm)
     watch.observe(parsed(benign(WARM, first=CALM + PROOF)))
     assert watch.guarding.guard.standing is Standing.PROVEN
+    usual = Benign(watch.benign, watch.held, np.random.default_rng(1))
+    watch.guarding.suspects = Suspects(usual)
     return watch
 
 
@@ -173,6 +177,21 @@ def test_a_quiet_attack_that_was_just_learnt_is_a_discovery_and_no_fault(tmp_pat
     assert quiet_attack(part.watch, NEXT) > 50
     assert part.watch.guarding.acts.breaches == 0
     assert part.watch.serving.cycle == 71
+
+
+def test_a_storm_that_only_the_newer_model_sees_is_no_fault_if_it_looks_unusual(proven):
+    eager(proven, 0.1)
+    guard = proven.guarding.guard
+    calmer = replace(guard.good.calibration, threshold=1e6)
+    guard.good = replace(guard.good, calibration=calmer)
+    flows = parsed(scan(200, NEXT))
+    rows = np.stack([FeatureExtractor().add(flow) for flow in flows])
+    assert proven.guarding.suspects.usual(proven.held).mean() == pytest.approx(USUAL, abs=0.05)
+    assert proven.guarding.suspects.usual(rows).mean() < 0.05
+    found = sum(len(proven.observe(flows[i : i + 40])) for i in range(0, 200, 40))
+    assert proven.storm
+    assert found > 100
+    assert proven.guarding.acts.fall_backs == 0
 
 
 def test_without_evidence_of_what_it_is_it_counts(tmp_path, calm):
