@@ -23,8 +23,15 @@ NORM_ROWS_MIN = 100
 """Benign rows without which nothing is said, as for a scaler of one's own (`scaling.ROWS_MIN`)."""
 
 NORMS_MIN = 3
-"""Norms, the own included, from which on a peer scales by the mesh's: the least of which a median
-is not moved by one liar. With fewer it scales by its own."""
+"""Norms, the own included, from which on a peer scales by the mesh's: the least of which one liar
+cannot move a median out of the range of the others. Within it, it can: two honest gateways' by up
+to half a spread (measured on the recordings). With fewer a peer scales by its own."""
+
+MOVED = 0.5
+"""Of a column's present spread: by how much its centre or spread has to change before a gateway
+scales by what its norms say now, as `tolerance.material_change` does. Every change makes the model
+that serves begin anew, and a liar that renews its norm each cycle moves the columns of two or more
+honest gateways by less than this (measured on the recordings)."""
 
 _LARGEST = 65_504.0  # of float16; features are log1p or shares, so far smaller
 _VERSION = 1
@@ -110,16 +117,28 @@ def mesh_scaler(norms: Sequence[Norm]) -> Scaler:
     return Scaler(centre.astype(np.float32), np.maximum(spread, SPREAD_MIN).astype(np.float32))
 
 
-def scaler_of(held: Iterable[Antigen], features: int) -> Scaler | None:
-    """What the norms that a peer holds (`gossip.peer.Peer.norms`) make it scale by.
-
-    None where fewer than `NORMS_MIN` of them can be read: then a peer's own scaler stands.
-    """
+def readable(held: Iterable[Antigen], features: int) -> list[Norm]:
+    """Those of the norms that a peer holds (`gossip.peer.Peer.norms`) that are some."""
     found = []
     for each in held:
         with suppress(RemoteError):
             found.append(Norm.unpack(each.description, features))
+    return found
+
+
+def scaler_of(held: Iterable[Antigen], features: int) -> Scaler | None:
+    """What the norms that a peer holds make it scale by.
+
+    None where fewer than `NORMS_MIN` of them can be read: then a peer's own scaler stands.
+    """
+    found = readable(held, features)
     return mesh_scaler(found) if len(found) >= NORMS_MIN else None
+
+
+def has_moved(present: Scaler, now: Scaler) -> bool:
+    """Whether a column's centre or spread changed by more than `MOVED` of its present spread."""
+    changes = np.abs([now.centre - present.centre, now.spread - present.spread])
+    return bool((changes > MOVED * present.spread).any())
 
 
 def _size(features: int) -> int:

@@ -83,7 +83,8 @@ class Presenter:
         norms: bool = False,
     ) -> None:
         self.serials: dict[str, int] = {}
-        self._last: dict[str, Due] = {}
+        self._last: dict[str, Said] = {}
+        self._life_s = settings.life_us / 1e6
         self._settings = settings
         self._origin = origin
         self._schema = schema
@@ -115,7 +116,7 @@ class Presenter:
             for each in evidence
             if is_family(each.family) and self._is_due(each, held, now_s, scaler)
         )
-        self._last |= {due.evidence.family: due for due in found}
+        self._last |= {due.evidence.family: self._said(due) for due in found}
         return found
 
     def due_norm(self, benign: Rows, held: Sequence[Antigen], now_s: float) -> tuple[Due, ...]:
@@ -135,11 +136,12 @@ class Presenter:
             if each.origin == self._origin and is_live(each, now_s) and not each.revokes
         ]
         if (last := self._last.get(NORM)) is not None:  # the peer may have no room for it
-            said.append(_said(last, self._settings.life_us / 1e6))
+            said.append(last)
         if not has_news(len(benign), said, now_s, NORM_ROWS_MIN):
             return ()
-        self._last[NORM] = Due(Evidence(NORM, benign), self._next(NORM, now_s), int(now_s))
-        return (self._last[NORM],)
+        due = Due(Evidence(NORM, benign), self._next(NORM, now_s), int(now_s))
+        self._last[NORM] = self._said(due)
+        return (due,)
 
     def make(self, due: Due) -> Antigen:
         """Fit and sign: milliseconds, so not on the loop. Changes nothing here."""
@@ -194,8 +196,7 @@ class Presenter:
         self, each: Evidence, held: Sequence[Antigen], now_s: float, scaler: Scaler
     ) -> bool:
         last = self._last.get(each.family)  # the peer may have no room for it
-        life_s = self._settings.life_us / 1e6
-        said = () if last is None else (_said(last, life_s),)
+        said = () if last is None else (last,)
         return is_due(
             each.family,
             len(each.rows),
@@ -211,6 +212,6 @@ class Presenter:
         self.serials[family] = max(self.serials.get(family, 0) + 1, int(now_s))
         return self.serials[family]
 
-
-def _said(due: Due, life_s: float) -> Said:
-    return Said(len(due.evidence.rows), due.created_s, due.created_s + life_s)
+    def _said(self, due: Due) -> Said:
+        """What is remembered of it: rows by their number alone."""
+        return Said(len(due.evidence.rows), due.created_s, due.created_s + self._life_s)

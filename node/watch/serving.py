@@ -53,7 +53,7 @@ class Serving:
         cycle: it came from.
         scaler: that it was trained and calibrated with.
         names: of its outputs, benign first.
-        norms: of the mesh, that the scaler was made of; 0 for this gateway's own scaler.
+        norms: of the mesh, that the scaler stands for; 0 for this gateway's own scaler.
     """
 
     vector: Rows

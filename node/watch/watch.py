@@ -23,7 +23,7 @@ from gossip.learning.calibration import State, calibrate, rows_needed
 from gossip.learning.codes import codes
 from gossip.learning.guard import Breach, Cause, Standing
 from gossip.learning.learner import Batches
-from gossip.learning.norms import scaler_of
+from gossip.learning.norms import NORMS_MIN, has_moved, mesh_scaler, readable
 from gossip.learning.samples import Role, SampleConfig, Samples
 from gossip.learning.scaling import Scaler
 from gossip.learning.scoring import scores
@@ -77,7 +77,9 @@ class Watch:
         self._budget = budget
         self._extractor = FeatureExtractor()
         self._mesh_scaler: Scaler | None = None
+        self._mesh_scaler_kept: Scaler | None = None  # the last one, also of the life before
         self._norms: tuple[Antigen, ...] = ()
+        self._norms_read = 0
 
     @property
     def state(self) -> State:
@@ -123,14 +125,21 @@ class Watch:
     def scale_by(self, norms: Sequence[Antigen]) -> None:
         """Scale by what the mesh's norms say, from the next training on; by the own where few do.
 
-        Models that serve keep the scaler that they were trained with.
+        The mesh's scaler stays until what they say moved materially, see `norms.has_moved`. Models
+        that serve keep the scaler that they were trained with.
 
         Args:
             norms: all that the peer holds, its own among them; none where it is to use its own.
         """
-        if tuple(norms) != self._norms:
-            self._norms = tuple(norms)
-            self._mesh_scaler = scaler_of(self._norms, self.samples.config.features)
+        if tuple(norms) == self._norms:
+            return
+        self._norms = tuple(norms)
+        found = readable(norms, self.samples.config.features)
+        self._norms_read, self._mesh_scaler = len(found), None
+        if len(found) >= NORMS_MIN:
+            now, kept = mesh_scaler(found), self._mesh_scaler_kept
+            self._mesh_scaler = now if kept is None or has_moved(kept, now) else kept
+            self._mesh_scaler_kept = self._mesh_scaler
 
     @property
     def ready(self) -> bool:
@@ -242,7 +251,7 @@ class Watch:
         before = guard.candidate if fallen else self.serving
         if before is not None and before.scales_as(self.scaler):  # others are no neighbours of it
             vector = vector + SERVING_MEMORY * (before.vector - vector)
-        norms = 0 if self._mesh_scaler is None else len(self._norms)
+        norms = 0 if self._mesh_scaler is None else self._norms_read
         made, self.told = self._calibrated(vector.copy(), cycle, self.scaler, self.names)
         made = replace(made, norms=norms)
         if made.calibration.state is State.WATCHING:
@@ -299,12 +308,21 @@ class Watch:
         Raises:
             StateError: an array is absent or damaged.
         """
+        try:
+            self._restore(arrays)
+        except (TypeError, ValueError) as error:  # of text in place of numbers
+            raise StateError(
+                f"the stored watch is damaged ({error}); restore the folder from a backup"
+            ) from error
+
+    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         self._memory.restore(arrays)
         if serving := group_of(arrays, "serving"):
-            # As written before models carried their calibration and scaler.
-            serving = prefixed("scaler", group_of(arrays, "scaler")) | serving
-            serving = prefixed("calibration", group_of(arrays, "calibration")) | serving
+            for part in ("scaler", "calibration"):  # models did not always carry theirs
+                if not group_of(serving, part):
+                    serving |= prefixed(part, group_of(arrays, part))
             self.serving = Serving.from_arrays(serving, self._shape.layout.dim)
+            self._mesh_scaler_kept = self.serving.scaler if self.serving.norms else None
             if guard := group_of(arrays, "guard"):
                 self.guarding.restore(guard, self.serving)
             elif self.state is State.WATCHING:  # as written before the guard was kept

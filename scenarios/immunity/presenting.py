@@ -12,7 +12,6 @@ from gossip.contacts import Contact, PeerId
 from gossip.draws import Purpose, choose, generator
 from gossip.events import Present
 from gossip.fingerprint import Fingerprint
-from gossip.immunity import NORMS_MAX
 from gossip.learning.mixture import Mixture
 from gossip.learning.norms import NORM_ROWS_MIN, Norm
 from gossip.learning.presenting import Witness, is_due
@@ -92,15 +91,14 @@ class Presenter:
     def _normal(
         self, peer: int, machine: Machine, now_us: int, *, absurd: bool
     ) -> Iterator[Present]:
-        """What a peer says of its benign rows, once; unless nobody has room for one more."""
-        held = machine.norms
-        own = next((each for each in held if each.origin == machine.me.peer), None)
+        """What a peer says of its benign rows, once; its own norm always has room."""
+        own = next((each for each in machine.norms if each.origin == machine.me.peer), None)
         rows = self.evidence.own(peer).train
         if absurd:
             norm = Norm(*np.full((2, rows.shape[1]), ABSURD, np.float32))
             if own is not None and own.description == norm.pack():
                 return
-        elif own is None and len(rows) >= NORM_ROWS_MIN and len(held) < NORMS_MAX:
+        elif own is None and len(rows) >= NORM_ROWS_MIN:
             norm = Norm.of(rows)
         else:
             return

@@ -7,8 +7,15 @@ from hypothesis import strategies as st
 
 from gossip.antigens import NORM, NORM_BYTES_MAX, check, from_fields, is_family, to_fields
 from gossip.errors import RemoteError
-from gossip.learning.norms import NORM_ROWS_MIN, Norm, features_max, mesh_scaler, scaler_of
-from gossip.learning.scaling import SPREAD_MIN
+from gossip.learning.norms import (
+    NORM_ROWS_MIN,
+    Norm,
+    features_max,
+    has_moved,
+    mesh_scaler,
+    scaler_of,
+)
+from gossip.learning.scaling import SPREAD_MIN, Scaler
 from tests.unit.sealing import an_antigen
 
 FEATURES = 6
@@ -24,6 +31,12 @@ def test_a_norm_says_what_its_rows_are_like_and_survives_its_travels():
     told = Norm.unpack(Norm.of(own).pack(), FEATURES)
     np.testing.assert_allclose(told.mean, own.mean(0), rtol=1e-3)
     np.testing.assert_allclose(told.deviation, own.std(0), rtol=1e-3)
+
+
+def test_rows_beyond_what_can_travel_are_said_to_lie_at_its_end():
+    far = np.full((NORM_ROWS_MIN, FEATURES), 1e30, np.float32)
+    assert (Norm.unpack(Norm.of(far).pack(), FEATURES).mean == 65_504).all()
+    assert (Norm.unpack(Norm.of(-far).pack(), FEATURES).mean == -65_504).all()
 
 
 def test_it_travels_as_an_antigen_that_names_no_attack():
@@ -110,6 +123,18 @@ def test_what_cannot_be_read_counts_for_nothing_and_too_few_give_no_scaler():
     found = scaler_of([damaged, *held], FEATURES)
     assert found is not None
     np.testing.assert_allclose(found.centre, mesh_scaler(norms).centre, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("centre", "spread", "moved"),
+    [(0.9, 0.0, False), (1.1, 0.0, True), (-1.1, 0.0, True), (0.0, 0.9, False), (0.0, 1.1, True),
+     (0.0, -1.1, True)],
+)  # fmt: skip
+def test_a_scaler_has_moved_if_a_column_did_by_half_its_present_spread(centre, spread, moved):
+    present = Scaler(np.full(3, 5.0, np.float32), np.full(3, 2.0, np.float32))
+    one = np.array([0, 1, 0], np.float32)
+    now = Scaler(present.centre + centre * one, present.spread + spread * one)
+    assert has_moved(present, now) == moved
 
 
 ABSURD = st.floats(-65_504, 65_504, width=16)

@@ -278,11 +278,23 @@ def test_recent_rows_are_kept_in_order_and_bounded():
     assert RECENT_MAX >= FIRST_LOOK
 
 
-def norms(count):
+@pytest.mark.parametrize("name", ["serving.vector", "serving.scaler.centre", "train.rows"])
+def test_what_is_absent_or_no_number_is_damage_and_never_another_scalers(proven, name):
+    arrays = proven.to_arrays()
+    (name,) = [each for each in arrays if each.endswith(name)][:1]
+    for damaged in (
+        {each: array for each, array in arrays.items() if each != name},
+        arrays | {name: np.full(arrays[name].shape, "text")},
+    ):
+        with pytest.raises(StateError, match=r"remove|restore the folder"):
+            fresh(BUDGET).restore(damaged)
+
+
+def norms(count, first=2.0):
     """Of gateways whose benign flows are a little larger each."""
     found = []
     for i in range(count):
-        mean = np.full(len(SCHEMA), 2.0 + i, np.float32)
+        mean = np.full(len(SCHEMA), first + i, np.float32)
         text = Norm(mean, np.ones(len(SCHEMA), np.float32)).pack()
         found.append(Antigen(PeerId(f"peer{i}"), NORM, 1, 200, 0, 86_400, text, b""))
     return tuple(found)
@@ -309,3 +321,25 @@ def test_a_model_keeps_the_scaler_that_it_was_trained_with(proven):
     again.serve(given, 42)
     assert again.serving.norms == 0, "its norms are not held any more"
     assert again.serving.scales_as(own)
+
+
+def test_the_meshs_scaler_stays_until_it_moved_materially_and_outlives_a_restart(proven):
+    junk = [replace(each, description=b"junk") for each in norms(9)]
+    proven.scale_by((*norms(NORMS_MIN), *junk))
+    mesh = proven.scaler
+    proven.serve(proven.serving.vector, 41)
+    assert proven.serving.norms == NORMS_MIN, "of those that can be read"
+    served = proven.serving.vector
+    for cycle, first in ((42, 2.3), (43, 1.7)):  # as a liar may move them each cycle
+        proven.scale_by(norms(NORMS_MIN, first))
+        assert proven.scaler is mesh
+        proven.serve(served + np.float32(1.0), cycle)
+        assert np.abs(proven.serving.vector - served).max() < 0.6, "the average goes on"
+    again = fresh(BUDGET)
+    again.restore(proven.to_arrays())
+    again.scale_by(norms(NORMS_MIN, 2.3))
+    assert again.serving.scales_as(again.scaler)
+    again.scale_by(norms(NORMS_MIN, 5.0))
+    assert again.scaler.centre[0] == 6.0
+    again.scale_by(norms(NORMS_MIN - 1))
+    assert again.scaler.centre[0] not in (3.0, 6.0), "its own"
