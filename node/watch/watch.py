@@ -44,6 +44,11 @@ with most labels, five seeds, last seven cycles, without it and with it: floods 
 and 0.99, with a deviation from cycle to cycle of 0.34 and 0.01; password guessing 0.95 and 0.99;
 scans 0.63 and 0.46 (of 25 flows), 0.32 and 0.13. Nothing is found less."""
 
+NORMS_STILL = 10
+"""Cycles in which no norm was renewed and after which small moves count, too, so that gateways that
+hold the same norms end with one scaler: three times the memory of the model that serves, which
+begins anew then. Our choice."""
+
 Rows = NDArray[np.float32]
 
 
@@ -78,8 +83,9 @@ class Watch:
         self._extractor = FeatureExtractor()
         self._mesh_scaler: Scaler | None = None
         self._mesh_scaler_kept: Scaler | None = None  # the last one, also of the life before
+        self._mesh_scaler_now: Scaler | None = None
         self._norms: tuple[Antigen, ...] = ()
-        self._norms_read = 0
+        self._norms_read = self._norms_still = 0
 
     @property
     def state(self) -> State:
@@ -125,21 +131,26 @@ class Watch:
     def scale_by(self, norms: Sequence[Antigen]) -> None:
         """Scale by what the mesh's norms say, from the next training on; by the own where few do.
 
-        The mesh's scaler stays until what they say moved materially, see `norms.has_moved`. Models
-        that serve keep the scaler that they were trained with.
+        The mesh's scaler stays until what they say moved materially, see `norms.has_moved`, or no
+        longer moves, see `NORMS_STILL`. Models that serve keep the one they were trained with.
 
         Args:
             norms: all that the peer holds, its own among them; none where it is to use its own.
+                Given once a cycle.
         """
-        if tuple(norms) == self._norms:
-            return
-        self._norms = tuple(norms)
-        found = readable(norms, self.samples.config.features)
-        self._norms_read, self._mesh_scaler = len(found), None
-        if len(found) >= NORMS_MIN:
-            now, kept = mesh_scaler(found), self._mesh_scaler_kept
-            self._mesh_scaler = now if kept is None or has_moved(kept, now) else kept
-            self._mesh_scaler_kept = self._mesh_scaler
+        self._norms_still += 1
+        if tuple(norms) != self._norms:
+            self._norms, self._norms_still = tuple(norms), 0
+            found = readable(norms, self.samples.config.features)
+            self._norms_read = len(found)
+            self._mesh_scaler_now = mesh_scaler(found) if len(found) >= NORMS_MIN else None
+        now, kept = self._mesh_scaler_now, self._mesh_scaler_kept
+        still = self._norms_still >= NORMS_STILL
+        if now is None or kept is None or still or has_moved(kept, now):
+            self._mesh_scaler = now
+        else:
+            self._mesh_scaler = kept
+        self._mesh_scaler_kept = self._mesh_scaler or kept
 
     @property
     def ready(self) -> bool:

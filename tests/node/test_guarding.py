@@ -19,6 +19,7 @@ from node.trainer import Trainer
 from node.watch import guarding
 from node.watch.guarding import RECENT_MAX, Recent
 from node.watch.suspects import Suspects
+from node.watch.watch import NORMS_STILL
 from tests.node.test_immune import NOW_S, Part, attack
 from tests.node.test_watch import fresh, learn
 from tests.node.traffic import benign, parsed, scan
@@ -339,6 +340,10 @@ def test_the_meshs_scaler_stays_until_it_moved_materially_and_outlives_a_restart
     again.restore(proven.to_arrays())
     again.scale_by(norms(NORMS_MIN, 2.3))
     assert again.serving.scales_as(again.scaler)
+    for _ in range(NORMS_STILL):
+        assert again.scaler.centre[0] == 3.0
+        again.scale_by(norms(NORMS_MIN, 2.3))
+    assert again.scaler.centre[0] == pytest.approx(3.3, abs=0.01), "nobody says anything new"
     again.scale_by(norms(NORMS_MIN, 5.0))
     assert again.scaler.centre[0] == 6.0
     again.scale_by(norms(NORMS_MIN - 1))
