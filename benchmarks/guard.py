@@ -105,7 +105,7 @@ class Gateway:
     def train(self, cycle: int, shared: Vector, antigens: tuple[Antigen, ...]) -> Vector | None:
         """What a node does in a training."""
         watch, drawn = self.watch, None
-        if watch.ready and antigens:
+        if watch.ready:
             own = [watch.samples.config.names[family] for family in watch.samples.labelled]
             self.rehearsal.review(antigens, watch.benign, watch.held, own)
             config = watch.samples.config
@@ -236,7 +236,8 @@ def attacked(seed: int, *, guarded: bool, evidence: bool) -> tuple[float, Counte
             if (delta := each.train(cycle, shared, told if cycle >= AT else ())) is not None:
                 deltas.append(delta)
             if not evidence:
-                each.watch.guarding.suspects = Suspects()
+                guarding = each.watch.guarding
+                guarding.suspects = Suspects(guarding.suspects.benign)
         if deltas:
             shared = shared + np.mean(deltas, axis=0, dtype=np.float32)
         for each in gateways:
