@@ -51,18 +51,27 @@ def test_three_nodes_join_by_one_address_learn_and_merge(tmp_path):
                         and len(s.mesh.peers) == 2
                         and s.detector.state == "watching"
                         and min(s.mesh.ages) > 0
+                        and s.state == "running"
+                        and s.sensors[0].flows == CALM
                     )
                 )
                 others = {other.started.peer for other in nodes if other is not node}
                 assert {peer.peer for peer in found.mesh.peers} == others
-                assert found.state == "running"
-                assert found.sensors[0].flows == CALM
                 assert found.detector.calibration_flows < found.detector.calibration_flows_needed
                 assert found.mesh.remote_faults == 0
                 assert not found.mesh.refusals
+            # On a busy machine a shuffle is late at times, and a peer lost for a cycle. Good-byes are
+            # said to those in the view, and connected ones are not all there.
+            for node, other in ((nodes[0], nodes[2]), (nodes[2], nodes[0])):
+                peer = other.started.peer
+                await node.until(
+                    lambda s, p=peer: any(
+                        each.peer == p and each.addresses for each in s.mesh.peers
+                    )
+                )
             nodes[2].gateway.stop()
+            await nodes[0].until(lambda _: nodes[0].count(Topic.PEER_LEFT) == 1)
             await nodes[0].until(lambda s: len(s.mesh.peers) == 1)
-            assert nodes[0].count(Topic.PEER_LEFT) == 1, "it said good-bye; it was not missed"
 
     patient(main)
 
