@@ -60,8 +60,8 @@ def test_three_nodes_join_by_one_address_learn_and_merge(tmp_path):
                 assert found.detector.calibration_flows < found.detector.calibration_flows_needed
                 assert found.mesh.remote_faults == 0
                 assert not found.mesh.refusals
-            # On a busy machine a shuffle is late at times, and a peer lost for a cycle. Good-byes are
-            # said to those in the view, and connected ones are not all there.
+            # On a busy machine a shuffle is late at times, and a peer lost for a cycle. Good-byes
+            # are said to those in the view, and connected ones are not all there.
             for node, other in ((nodes[0], nodes[2]), (nodes[2], nodes[0])):
                 peer = other.started.peer
                 await node.until(
