@@ -173,6 +173,15 @@ def test_it_takes_more_than_chance_and_fewer_alarms_to_fall_back() -> None:
     assert guard.settle(200, 2, 0) is Remedy.RECALIBRATE, "the one that serves keeps its promise"
 
 
+@pytest.mark.parametrize(
+    ("good_alarms", "remedy"), [(5, Remedy.FALL_BACK), (6, Remedy.RECALIBRATE)]
+)
+def test_the_last_good_model_must_alarm_half_as_often(good_alarms: int, remedy: Remedy) -> None:
+    guard = proven()
+    guard.offer("newer", EXPECTED)
+    assert guard.settle(200, 10, good_alarms) is remedy  # alone either keeps its promise
+
+
 def restored(guard: Guard[str], **changes: np.ndarray) -> Guard[str]:
     again = Guard[str](BUDGET)
     again.restore({**guard.to_arrays(), **changes}, guard.serving, guard.good)

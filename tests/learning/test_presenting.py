@@ -94,6 +94,14 @@ def test_a_witness_tells_what_it_has_seen_itself_from_what_liars_say() -> None:
     assert witness.same(changed, rows(9.0, 41), SCALER)
 
 
+def test_who_describes_everything_says_not_the_same() -> None:
+    own = rows()
+    for spread, same in ((1.0, True), (10.0, False)):
+        told = Mixture(np.ones(1, np.float32), own.mean(0)[None], np.full((1, 3), spread, "f4"))
+        other = antigen("other", description=told.pack())
+        assert Witness(b"secret", ME).same(other, own, SCALER) == same
+
+
 def test_a_witness_answers_the_same_whatever_it_was_asked_before() -> None:
     asked, some = Witness(b"secret", ME), [antigen(f"origin {i}", 4.0) for i in range(300)]
     told = [asked.same(each, rows(), SCALER) for each in some]

@@ -11,13 +11,14 @@ from gossip.contacts import PeerId
 from gossip.errors import StateError
 from gossip.features import SCHEMA, FeatureExtractor
 from gossip.learning.guard import FIRST_LOOK, TRIALS, Standing
+from gossip.learning.mixture import Mixture
 from gossip.learning.norms import NORMS_MIN, Norm
 from gossip.learning.samples import Role
 from gossip.learning.tolerance import USUAL, Benign
 from node.detection import new_learner
 from node.trainer import Trainer
 from node.watch import guarding
-from node.watch.guarding import RECENT_MAX, Recent
+from node.watch.guarding import RECENT_MAX, Recent, Taken
 from node.watch.suspects import Suspects
 from node.watch.watch import NORMS_STILL
 from tests.node.test_immune import NOW_S, Part, attack
@@ -193,6 +194,55 @@ def test_a_storm_that_only_the_newer_model_sees_is_no_fault_if_it_looks_unusual(
     assert proven.storm
     assert found > 100
     assert proven.guarding.acts.fall_backs == 0
+
+
+def test_a_storm_of_what_is_known_is_no_models_fault_however_usual_it_looks(proven):
+    eager(proven, 0.95)
+    some = Mixture.fit(proven.benign, np.random.default_rng(1))
+    known = replace(proven.guarding.suspects, known=[some], least=np.array([-np.inf]))
+    proven.guarding.suspects = known
+    assert known(proven.held).all()
+    feed(proven, 320, NEXT)
+    assert proven.storm
+    assert proven.guarding.acts.breaches == 0
+
+
+def test_known_attacks_excuse_no_more_than_the_budget_together():
+    rng = np.random.default_rng(1)
+    train, held = rng.normal(3.0, 1.0, (2, 400, 3)).astype(np.float32)
+    usual = Benign(train, held, rng)
+    spreads = np.full((1, 3), 0.1, np.float32)
+    crowd = [Mixture(np.ones(1, np.float32), held[i : i + 1], spreads) for i in range(40)]
+    alone = [Suspects.of(usual, [each], BUDGET) for each in crowd]
+    union = np.any([each(held) for each in alone], axis=0)
+    assert union.mean() > 2 * BUDGET, "each by itself is within it"
+    suspects = Suspects.of(usual, crowd, BUDGET)
+    assert suspects.known
+    assert 0 < suspects(held).mean() <= BUDGET
+
+
+class Judge:
+    """In place of a model: remembers the rows that it is asked about."""
+
+    def __init__(self):
+        self.asked = np.zeros((0, 1))
+
+    def alarms(self, shape, rows):
+        self.asked = rows
+        return len(rows)
+
+
+def test_a_breach_is_settled_by_the_flows_it_was_seen_on_and_not_by_later_ones():
+    one, judge, count = guarding.Guarding(None, BUDGET, 1), Judge(), 2 * FIRST_LOOK
+    one.guard.offer(judge, (0.0, BUDGET))
+    rows = np.arange(count, dtype=np.float32)[:, None]
+    every = np.ones(count, np.bool_)
+    believed = [(i, False) for i in range(count)]
+    taken = Taken(rows, np.zeros(count), every, [0.0] * count, believed, [])
+    breach = one.took(taken, watching=True)
+    one.settle(breach)
+    assert breach.flows <= FIRST_LOOK
+    assert judge.asked[:, 0].tolist() == list(range(FIRST_LOOK))
 
 
 def test_without_evidence_of_what_it_is_it_counts(tmp_path, calm):

@@ -221,6 +221,20 @@ def test_every_revocation_that_was_ever_held_is_kept_for_the_next_life_and_no_fo
     assert later.immunity.kept == ()
 
 
+def test_of_too_many_revocations_those_stay_whom_a_secret_chooses_whenever_they_came():
+    early, late = (
+        [an_antigen(f"{when} {i}", f"family {i}", revokes=True) for i in range(100)]
+        for when in ("early", "late")
+    )
+    flood = [an_antigen(f"sybil {i}", f"junk {i}", revokes=True) for i in range(2 * PASSED_MAX)]
+    holder = Holder(limit=8)
+    holder.immunity.restore([*early, *flood, *late], 0)
+    kept = set(holder.immunity.kept)
+    assert PASSED_MAX <= len(kept) <= PASSED_MAX + 8
+    for some in (early, late):  # 520 places for 1,224
+        assert 25 < len(kept & set(some)) < 60
+
+
 def test_tombstones_about_to_end_do_not_flush_out_the_others():
     """Made nearly a life ago, a cycle later they are gone, and there is room for as many more."""
     holder, now_s = Holder(), 4_000_000
