@@ -130,7 +130,9 @@ def test_bytes_sent_before_a_restart_count(course):
 def test_a_course_in_which_all_became_immune_breaks_no_promise(course):
     checks = promises(course)
     assert broken(course) == []
-    assert len(checks) == 1 + len(FAMILIES) + 3 * len(FAMILIES)
+    assert len(checks) == 1 + len(FAMILIES) + 3 * len(FAMILIES) + 1
+    assert checks[-1].promise == f"{ORIGIN} still names what it has labels of"
+    assert checks[-1].evidence.startswith("brute-force 90 % of 20 flows, dos 90 %")
 
 
 def test_a_gateway_that_was_down_has_its_time_from_its_return(course):
@@ -195,6 +197,20 @@ def test_a_gateway_without_labels_that_names_too_little_breaks_its_promises_alon
     assert broken(course) == [f"{DARK}, without labels, names {family}" for family in FAMILIES]
     del course.final[DARK]
     assert broken(course) == [f"{DARK}, without labels, names {family}" for family in FAMILIES]
+
+
+def test_a_gateway_that_forgets_what_it_has_labels_of_breaks_its_promise_alone(course):
+    seen = marks(0.9).attacks
+    for attacks, breaks in (
+        (seen | {"scan_syn": Share(20, 1.0, 0.4)}, True),
+        (seen | {"scan_syn": Share(9, 1.0, 0.0)}, False),  # too few to tell
+        ({}, True),
+    ):
+        course.final[ORIGIN] = Marks(5, 0.01, attacks)
+        assert broken(course) == [f"{ORIGIN} still names what it has labels of"] * breaks
+    course.final[OTHER] = marks(0.0)  # it has labels of its own for nothing here
+    del course.final[ORIGIN]
+    assert len(broken(course)) == 1
 
 
 def test_a_figure_is_the_same_twice(course):
