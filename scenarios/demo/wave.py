@@ -32,7 +32,8 @@ NAMED_MIN = 0.5
 JUDGED_MIN = 10
 """Share of flows kept back that a gateway without labels names at the end, and how many there
 must be. Seen in ten runs: at least 0.69; where a gateway with labels tells of the family itself,
-in three runs, 0.88. Without antigens 0 to 0.15 of brute-force and dos at the factory, in one run."""
+in three runs, 0.88. Without antigens 0 to 0.15 of brute-force and dos at the factory, in one
+run."""
 
 SOON_CYCLES = 5
 
