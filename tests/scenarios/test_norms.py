@@ -1,12 +1,13 @@
 """Peers of a World that scale by what they tell each other of their benign rows."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from gossip.antigens import LIFE_S_MAX, NORM, Antigen, signed
-from gossip.contacts import PeerId
+from gossip.contacts import Contact, PeerId
 from gossip.errors import ConfigError
 from gossip.learning.codes import codes
 from gossip.learning.norms import NORMS_MIN, Norm, mesh_scaler
@@ -129,6 +130,19 @@ def test_a_liar_does_not_move_the_scaler_beyond_what_others_say(tmp_path):
     found = stage.shards.scales.scaler(0, held)
     assert 3.0 < found.centre.min() <= found.centre.max() < 8.5
     assert found.spread.max() < 8.0
+
+
+def test_others_norms_however_many_leave_room_for_the_own(tmp_path):
+    stage = stage_of(tmp_path)
+    (me, *_) = peer_names(PEERS)
+    others = tuple(norm_of(i, Norm.of(np.ones((150, FEATURES), np.float32))) for i in range(32))
+    machine = SimpleNamespace(me=Contact(me), norms=others, antigens=(), cycle=1, view=())
+    told = [each.antigen for each in stage.immunity.presenter.due(0, machine, SECOND_US)]
+    assert NORM in {each.family for each in told}
+    machine.norms = (*others[1:], *(each for each in told if each.is_norm))
+    assert not any(
+        each.antigen.is_norm for each in stage.immunity.presenter.due(0, machine, 2 * SECOND_US)
+    )
 
 
 def test_what_cannot_be_is_refused(tmp_path):
