@@ -17,7 +17,7 @@ from scenarios.demo.feeds import PLANS, Feed
 from scenarios.demo.marks import Marks, Share
 from scenarios.demo.page import write_page
 from scenarios.demo.record import Course, Moment, sent
-from scenarios.demo.wave import FAMILIES, news, promises, waves
+from scenarios.demo.wave import FAMILIES, JUDGED_MIN, news, promises, waves
 from scenarios.report.style import as_file
 
 NAMES = [plan.name for plan in PLANS]
@@ -203,7 +203,7 @@ def test_a_gateway_that_forgets_what_it_has_labels_of_breaks_its_promise_alone(c
     seen = marks(0.9).attacks
     for attacks, breaks in (
         (seen | {"scan_syn": Share(20, 1.0, 0.4)}, True),
-        (seen | {"scan_syn": Share(9, 1.0, 0.0)}, False),  # too few to tell
+        (seen | {"scan_syn": Share(JUDGED_MIN - 1, 1.0, 0.0)}, False),  # too few to tell
         ({}, True),
     ):
         course.final[ORIGIN] = Marks(5, 0.01, attacks)
