@@ -43,7 +43,7 @@ LIAR = 2
 LEARNING = {
     "head": "coded",
     "hidden": [64, 16],
-    "rate": 0.05,
+    "rate": 0.03,
     "momentum": 0.9,
     "steps": 8,
     "batch": 96,
@@ -54,7 +54,9 @@ LEARNING = {
 """Chosen on seeds 100 to 104, `all` on STRATO8 and N-BaIoT10. Rates of 0.1 and 0.05: 0.980 and
 0.984, 0.958 and 0.957; weights of the past of 0.5, 0.75 and 0.9 are alike. Rehearsing 0.5, 0.6 or
 0.7 of a step's rows where somebody else has told of attacks: 0.984, 0.983, 0.983, and 0.954, 0.956,
-0.957; with a third, hosts without attacks of their own call too few flows attacks."""
+0.957; with a third, hosts without attacks of their own call too few flows attacks. All that with 60
+cycles. With 100: 0.986 and 0.957 instead of 0.982 and 0.957 (pooled 0.993 and 0.966 instead of 0.992
+and 0.966), worst host 0.979 and 0.931; and with a rate of 0.03 0.981 and 0.941."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def main() -> None:
     made.add_argument("--seed", type=int, default=0, help="the first (default 0)")
     made.add_argument("--arms", nargs="+", default=[*ARMS], choices=ARMS)
     made.add_argument("--source", help="whose files they are, see docs/data.md; else it is guessed")
-    made.add_argument("--cycles", type=int, default=60, help="at least 10 (default 60)")
+    made.add_argument("--cycles", type=int, default=100, help="at least 10 (default 100)")
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets")
     options = made.parse_args()
     if not options.folders:
