@@ -55,8 +55,8 @@ LEARNING = {
 0.984, 0.958 and 0.957; weights of the past of 0.5, 0.75 and 0.9 are alike. Rehearsing 0.5, 0.6 or
 0.7 of a step's rows where somebody else has told of attacks: 0.984, 0.983, 0.983, and 0.954, 0.956,
 0.957; with a third, hosts without attacks of their own call too few flows attacks. All that with 60
-cycles. With 100: 0.986 and 0.957 instead of 0.982 and 0.957 (pooled 0.993 and 0.966 instead of 0.992
-and 0.966), worst host 0.979 and 0.931; and with a rate of 0.03 0.981 and 0.941."""
+cycles. With 100: 0.986 and 0.957 instead of 0.982 and 0.957 (pooled 0.993 and 0.966 instead of
+0.992 and 0.966), worst host 0.979 and 0.931; and with a rate of 0.03 0.981 and 0.941."""
 
 
 @dataclass(frozen=True)
