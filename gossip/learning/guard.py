@@ -257,10 +257,7 @@ class Guard(Generic[Model]):
             alarms: among them by the model that serves.
             good_alarms: likewise by `good`, with its own calibration; None where there is none.
         """
-        self._restart()
-        self._drift.restart()
-        self._rate.restart()
-        self._long = (0, 0)
+        self._forget()
         fits = (
             self.standing is not Standing.FALLEN
             and good_alarms is not None
@@ -292,13 +289,10 @@ class Guard(Generic[Model]):
         self._passed = self._passed + 1 if passed else 0
         if self._passed < TRIALS:
             return False
-        self._restart()
+        self._forget()
         self._serve(self.candidate, self._candidate_expected)
         self.good, self._good_expected = self.candidate, self._candidate_expected
         self.candidate, self.standing = None, Standing.UNPROVEN
-        self._drift.restart()
-        self._rate.restart()
-        self._long = (0, 0)
         return True
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -376,6 +370,13 @@ class Guard(Generic[Model]):
             f"on average over the last {self._drift.width}"
         )
         return Breach(Cause.TRAFFIC, self.reason, self._alarms, self._flows)
+
+    def _forget(self) -> None:
+        """Another model or threshold is to be judged: all that is counted starts anew."""
+        self._restart()
+        self._drift.restart()
+        self._rate.restart()
+        self._long = (0, 0)
 
     def _restart(self) -> None:
         self._doubted = (0, 0, 0)

@@ -222,14 +222,9 @@ class Benign:
         alarms = np.zeros(len(self._held), np.bool_)
         least = np.float32(DRAWN_SPREAD) * self._scaler.spread
         for part in _parts(antigen):
-            scaled = _through(part, self._scaler)
             wide = Mixture(part.shares, part.means, np.maximum(part.spreads, least))
-            drawn = self._scaler(wide.draw(DRAWS, rng))
-            odds = scaled.log_density(drawn, COST_SPREAD) - self._own.log_density(
-                drawn, COST_SPREAD
-            )
-            threshold = np.quantile(odds, 1.0 - COST_RECALL)
-            alarms |= scaled.log_density(self._held, COST_SPREAD) - self._usual >= threshold
+            threshold = np.quantile(self.odds([part], wide.draw(DRAWS, rng)), 1.0 - COST_RECALL)
+            alarms |= self.odds([part])[0] >= threshold
         return alarms
 
     def agree(self, one: Mixture, other: Mixture, rng: np.random.Generator) -> bool:

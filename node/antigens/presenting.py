@@ -4,8 +4,9 @@ Nothing unless the operator shares (`AntigenSettings.share`); then by `gossip.le
 And what its benign rows are like, its norm, where the mesh is to scale alike.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 
 import numpy as np
@@ -16,7 +17,7 @@ from gossip.contacts import PeerId
 from gossip.draws import Purpose, generator
 from gossip.learning.mixture import Mixture
 from gossip.learning.norms import NORM_ROWS_MIN, Norm
-from gossip.learning.presenting import Said, Witness, has_news, is_due
+from gossip.learning.presenting import Said, Witness, is_due
 from gossip.learning.scaling import Scaler
 from node.config.settings import AntigenSettings
 
@@ -114,7 +115,14 @@ class Presenter:
         found = tuple(
             Due(each, self._next(each.family, now_s), int(now_s))
             for each in evidence
-            if is_family(each.family) and self._is_due(each, held, now_s, scaler)
+            if is_family(each.family)
+            and self._is_due(
+                each,
+                held,
+                now_s,
+                partial(self._witness.same, rows=each.rows, scaler=scaler),
+                self._settings.evidence_min,
+            )
         )
         self._last |= {due.evidence.family: self._said(due) for due in found}
         return found
@@ -130,16 +138,10 @@ class Presenter:
         if not self._norms:
             return ()
         self._number(held)
-        said = [
-            Said(each.evidence, each.created_s, each.expires_s)
-            for each in held
-            if each.origin == self._origin and is_live(each, now_s) and not each.revokes
-        ]
-        if (last := self._last.get(NORM)) is not None:  # the peer may have no room for it
-            said.append(last)
-        if not has_news(len(benign), said, now_s, NORM_ROWS_MIN):
+        each = Evidence(NORM, benign)
+        if not self._is_due(each, held, now_s, _never_the_same, NORM_ROWS_MIN):
             return ()
-        due = Due(Evidence(NORM, benign), self._next(NORM, now_s), int(now_s))
+        due = Due(each, self._next(NORM, now_s), int(now_s))
         self._last[NORM] = self._said(due)
         return (due,)
 
@@ -193,20 +195,17 @@ class Presenter:
         ]
 
     def _is_due(
-        self, each: Evidence, held: Sequence[Antigen], now_s: float, scaler: Scaler
+        self,
+        each: Evidence,
+        held: Sequence[Antigen],
+        now_s: float,
+        same: Callable[[Antigen], bool],
+        least: int,
     ) -> bool:
         last = self._last.get(each.family)  # the peer may have no room for it
         said = () if last is None else (last,)
-        return is_due(
-            each.family,
-            len(each.rows),
-            held,
-            self._origin,
-            now_s,
-            lambda other: self._witness.same(other, each.rows, scaler),
-            said,
-            self._settings.evidence_min,
-        )
+        rows, me = len(each.rows), self._origin
+        return is_due(each.family, rows, held, me, now_s, same, said, least)
 
     def _next(self, family: str, now_s: float) -> int:
         self.serials[family] = max(self.serials.get(family, 0) + 1, int(now_s))
@@ -215,3 +214,8 @@ class Presenter:
     def _said(self, due: Due) -> Said:
         """What is remembered of it: rows by their number alone."""
         return Said(len(due.evidence.rows), due.created_s, due.created_s + self._life_s)
+
+
+def _never_the_same(_: Antigen) -> bool:
+    """Of norms each origin's counts, whatever the others say."""
+    return False
