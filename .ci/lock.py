@@ -1,8 +1,9 @@
 """Writes `requirements.lock`: the exact version of everything, from what pyproject.toml allows.
 
 pip solves (`--dry-run --report`), nothing is installed. Runtime packages are solved for first and
-alone, so that a developer's tool never decides what users get. There are no hashes: torch's
-wheel differs from index to index (CPU or CUDA builds of one version), so no one hash fits it.
+alone, so that a developer's tool never decides what users get; the extras that are tested are among
+the tools. There are no hashes: torch's wheel differs from index to index (CPU or CUDA builds of one
+version), so no one hash fits it.
 """
 
 import json
@@ -25,7 +26,7 @@ OVERRIDES = {"fastecdsa": "3.0.1"}
 CUDA_PREFIXES = ("nvidia-", "cuda-", "triton")
 
 HEADER = """\
-# Exact versions of everything Hedgerow needs; `# dev` marks developer's tools.
+# Exact versions of everything Hedgerow needs; `# dev` marks developer's tools, torch among them.
 # Written by `make lock`; do not edit. Installed by .ci/set_up.py with --no-deps, because
 # fastecdsa differs from what libp2p's metadata asks for (.ci/lock.py says why).
 # No hashes: torch 2.13.0 is another file on every index (CPU, CUDA).

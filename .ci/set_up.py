@@ -67,9 +67,11 @@ def prepare(venv: Path, wheel: Path | None) -> None:
     packages = locked(with_tools=wheel is None)
     say(f"2/4 installing {len(packages)} locked packages (first time: a few minutes)")
     pip(venv, log, "install", "--no-deps", *packages, count=len(packages))
-    say("3/4 completing torch with what this machine's build of it needs")
-    torch = next(package for package in packages if package.startswith("torch=="))
-    pip(venv, log, "install", "--constraint", str(LOCK), torch)
+    if torch := [package for package in packages if package.startswith("torch==")]:
+        say("3/4 completing torch with what this machine's build of it needs")
+        pip(venv, log, "install", "--constraint", str(LOCK), *torch)
+    else:
+        say("3/4 leaving out torch: only developers need it")
     say("4/4 installing hedgerow itself")
     project = ["--no-build-isolation", "--editable", str(ROOT)] if wheel is None else [str(wheel)]
     pip(venv, log, "install", "--no-deps", *project)

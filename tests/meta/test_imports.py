@@ -132,3 +132,13 @@ def test_the_protocol_runs_without_torch_trio_or_libp2p() -> None:
 
 def test_the_command_line_answers_without_waiting_for_what_commands_need() -> None:
     assert not {"torch", "libp2p", "matplotlib", "networkx"} & loaded_by(["node.cli"])
+
+
+def test_neither_a_node_nor_the_simulator_loads_torch() -> None:
+    """It is an extra; what a gateway never needs does not come into its memory either."""
+    rare = {"torch", "scipy", "pandas", "pyarrow", "ray", "sklearn"}
+    node = loaded_by(["node.gateway"])
+    assert {"libp2p", "numpy"} <= node
+    assert not (rare | {"matplotlib", "networkx", "joblib", "pooch", "scenarios"}) & node
+    world = ["scenarios.runs.show", "scenarios.runs.simulate", "scenarios.measures.judges"]
+    assert not rare & loaded_by(world)

@@ -82,8 +82,14 @@ def test_developers_tools_are_left_out_for_users(set_up: ModuleType) -> None:
     everything, runtime = set_up.locked(with_tools=True), set_up.locked(with_tools=False)
     names = {package.split("==")[0] for package in runtime}
     assert set(runtime) < set(everything)
-    assert {"torch", "libp2p", "numpy"} <= names
+    assert {"libp2p", "numpy"} <= names
     assert not {"pytest", "ruff", "hypothesis"} & names
+
+
+def test_users_get_no_torch_nor_what_only_torch_needs(set_up: ModuleType) -> None:
+    users = {package.split("==")[0] for package in set_up.locked(with_tools=False)}
+    developers = {package.split("==")[0] for package in set_up.locked(with_tools=True)}
+    assert {"torch", "sympy"} <= developers - users
 
 
 def test_a_venv_that_matches_is_left_alone(set_up: ModuleType, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""The built wheel: exactly our packages, and it works where nothing else of ours is."""
+"""The built wheel: exactly our packages, and it works where nothing else of ours is, nor torch."""
 
 import json
+import lzma
 import os
 import re
 import subprocess
@@ -8,7 +9,10 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -85,6 +89,69 @@ def test_it_measures_and_simulates_from_its_own_files(clean: Path) -> None:
     assert "trace" in run(clean / "bin/hedgerow", "simulate", scenario, cwd=clean)
 
 
+@contextmanager
+def node(*command: str | Path, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """A node that runs while the block does; what it says first is how to join it."""
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, cwd=cwd, env=environment, **quiet) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def status(hedgerow: Path, folder: Path, wanted: str) -> dict[str, Any]:
+    """A node's status, once a number of its mesh is no longer zero."""
+    deadline = monotonic() + 120
+    while monotonic() < deadline:
+        with suppress(AssertionError):  # it does not answer yet
+            found = json.loads(
+                run(hedgerow, "status", "--json", "--state-dir", folder, cwd=folder.parent)
+            )
+            if found["mesh"][wanted]:
+                return dict(found)
+    raise AssertionError(f"mesh.{wanted} stayed zero")
+
+
+@pytest.mark.wheel
+def test_without_torch_a_node_learns_and_merges_with_one_that_has_it(
+    clean: Path, tmp_path: Path
+) -> None:
+    packed = ROOT / "scenarios/recordings/hospital-benign.eve.json.xz"
+    (tmp_path / "eve.json").write_bytes(lzma.decompress(packed.read_bytes()))
+    options = ["--listen", "/ip4/127.0.0.1/tcp/0", "--cycle", "1s", "--sensor", "suricata:eve.json"]
+    developers = [sys.executable, "-m", "node"]
+    full, lite = tmp_path / "full", tmp_path / "lite"
+    with node(*developers, "up", *options, "--state-dir", full, cwd=tmp_path) as first:
+        assert first.stdout
+        address = next(line for line in first.stdout if "/p2p/" in line).split()[-1]
+        joining = [clean / "bin/hedgerow", "join", address, *options, "--state-dir", lite]
+        with node(*joining, cwd=tmp_path):
+            found = status(clean / "bin/hedgerow", lite, "merges")
+            assert found["detector"]["flows_seen"] > 0
+            assert found["mesh"]["refusals"] == found["mesh"]["refused_by"] == {}
+            assert status(clean / "bin/hedgerow", full, "merges")["mesh"]["refusals"] == {}
+
+
+@pytest.mark.wheel
+def test_a_scenario_that_asks_for_torch_is_told_where_to_get_it(
+    clean: Path, tmp_path: Path
+) -> None:
+    scenario = tmp_path / "torch.toml"
+    scenario.write_text('[mesh]\npeers = 3\nduration = "20 s"\n[learning]\narithmetic = "torch"\n')
+    done = subprocess.run(
+        [clean / "bin/hedgerow", "simulate", scenario],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "pip install 'hedgerow[torch]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.wheel
 def test_every_module_imports_without_developers_tools(clean: Path) -> None:
     program = (
@@ -93,7 +160,7 @@ def test_every_module_imports_without_developers_tools(clean: Path) -> None:
         "    package = importlib.import_module(name)\n"
         "    print(package.__file__)\n"
         "    for module in pkgutil.walk_packages(package.__path__, name + '.'):\n"
-        "        if not module.name.endswith('__main__'):\n"
+        "        if not module.name.endswith(('__main__', 'in_torch')):\n"
         "            importlib.import_module(module.name)\n"
     )
     files = run(clean / "bin/python", "-c", program, cwd=clean).split()
@@ -105,7 +172,7 @@ def test_every_module_imports_without_developers_tools(clean: Path) -> None:
 def test_neither_our_tests_nor_our_tools_come_along(clean: Path) -> None:
     program = (
         "import importlib.util\n"
-        "for name in ('tests', 'pytest', 'hypothesis', 'coverage', 'importlinter'):\n"
+        "for name in ('tests', 'pytest', 'hypothesis', 'coverage', 'importlinter', 'torch'):\n"
         "    if importlib.util.find_spec(name): print(name)\n"
     )
     assert run(clean / "bin/python", "-c", program, cwd=clean).split() == []

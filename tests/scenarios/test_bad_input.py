@@ -1,6 +1,7 @@
 """What a careless or hostile hand writes into a scenario: refused before work, in one message."""
 
 import json
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from scenarios.plan import churn, size
 from scenarios.plan.plan import make_plan
 from scenarios.runs import results
 from scenarios.runs.show import simulate_file
-from scenarios.runs.simulate import simulate
+from scenarios.runs.simulate import set_up, simulate
 from scenarios.spec import choices, library
 from scenarios.spec.scenario import Scenario, read
 from scenarios.sweep.compare import compare_folders
@@ -194,3 +195,13 @@ def test_no_terminal_obeys_what_a_file_says(run, tmp_path, monkeypatch, capsys):
     assert "owned" in said.out
     assert "unknown key" in said.err
     assert "\x1b" not in said.out + said.err
+
+
+@pytest.mark.parametrize("model", ["classifier", "detector"])
+def test_torch_where_it_is_not_installed_is_named_with_its_cure(monkeypatch, plan, model) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # what Python itself uses to say: not here
+    monkeypatch.delitem(sys.modules, "gossip.learning.in_torch", raising=False)
+    monkeypatch.delattr("gossip.learning.in_torch", raising=False)
+    made = plan(BASE + f'[learning]\nmodel = "{model}"\narithmetic = "torch"')
+    with pytest.raises(ConfigError, match=r"learning.arithmetic.*pip install 'hedgerow\[torch\]'"):
+        set_up(made)
