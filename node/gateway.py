@@ -1,6 +1,6 @@
 """One whole node: sensors and detector on one side, the mesh on the other, the disk below.
 
-    sensors ── Intake ── Watch ── Alerter
+    sensors ── Source ── Watch ── Alerter
                            │
     Peer ── Driver ── Trainer ── Store
       │        └───── Immune
@@ -41,7 +41,8 @@ from node.antigens.presenting import Presenter
 from node.config.settings import Settings
 from node.detection import fingerprint_of, new_learner, new_watch
 from node.driver import Driver
-from node.intake import Intake
+from node.intake.making import make_source
+from node.intake.source import Source
 from node.logs import get_logger
 from node.p2p.host import open_transport
 from node.p2p.identity import Identity, load_or_create_identity, samples_seed
@@ -176,9 +177,9 @@ class Gateway:
 
     # What outlives a restart
 
-    def _restored(self, snapshot: Snapshot | None) -> list[Intake]:
+    def _restored(self, snapshot: Snapshot | None) -> list[Source]:
         if snapshot is None:
-            return [Intake(sensor) for sensor in self._settings.sensors]
+            return [make_source(sensor) for sensor in self._settings.sensors]
         try:
             return self._taken_up(snapshot)
         except (KeyError, TypeError, ValueError) as error:
@@ -189,7 +190,7 @@ class Gateway:
                 "state folder"
             ) from error
 
-    def _taken_up(self, snapshot: Snapshot) -> list[Intake]:
+    def _taken_up(self, snapshot: Snapshot) -> list[Source]:
         arrays, small = snapshot.arrays, snapshot.small
         if small.get("fingerprint") != self._fingerprint.text:
             raise StateError(
@@ -209,7 +210,7 @@ class Gateway:
         self._immune.restore(small["serials"])
         positions = small["sensors"]
         return [
-            Intake(sensor, positions.get(str(sensor.path))) for sensor in self._settings.sensors
+            make_source(sensor, positions.get(sensor.place)) for sensor in self._settings.sensors
         ]
 
     def _snapshot(self, peer: Peer) -> Snapshot:
@@ -225,7 +226,7 @@ class Gateway:
         small = {
             "fingerprint": self._fingerprint.text,
             "remembered": [[c.peer, list(c.addresses)] for c in peer.remembered],
-            "sensors": {str(i.settings.path): i.saved() for i in self._intakes},
+            "sensors": {i.settings.place: i.saved() for i in self._intakes},
             "incidents": self._alerter.saved(),
             "share_tail": self._settings.detector.share_tail,
             "scaling": self._settings.detector.scaling,

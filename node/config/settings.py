@@ -24,6 +24,7 @@ from node.config.annotations import (
     Size,
     printable,
 )
+from node.config.sensing import SensorSettings
 from node.p2p.limits import Limits
 
 _PEER = PeerConfig()
@@ -138,25 +139,6 @@ class MeshSettings:
         """The protocol's settings; what is not offered here keeps PeerConfig's default."""
         given = {f.name: getattr(self, f.name) for f in fields(self)}
         return PeerConfig(**given, sums_length=LENGTH)
-
-
-@dataclass(frozen=True, slots=True)
-class SensorSettings:
-    """`[[sensor]]`: one log to read. May be repeated."""
-
-    path: Annotated[Path, Example('"/var/log/suricata/eve.json"')]
-    """The log file: Suricata's eve.json, Zeek's conn.log as TSV or JSON, or IPFIX biflows as JSON
-    lines."""
-
-    kind: Literal["auto", "suricata", "zeek", "ipfix"] = "auto"
-    """Who writes it. auto looks at the first lines."""
-
-    follow: bool = True
-    """Wait for new lines for ever, through rotation. false reads the file once."""
-
-    labels: bool = True
-    """Whether Suricata's alerts serve as weak labels. Measured: precision 0.9997 on our recordings,
-    though most flows of an attack carry none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,8 +330,8 @@ class Settings:
                 f"status.socket: {self.status_socket} is longer than the {SOCKET_PATH_BYTES_MAX} "
                 "bytes that a Unix socket's path may have; give a shorter one"
             )
-        paths = [sensor.path for sensor in self.sensors]
-        twice = next((path for path in paths if paths.count(path) > 1), None)
+        places = [sensor.place for sensor in self.sensors]
+        twice = next((place for place in places if places.count(place) > 1), None)
         if twice is not None:
             raise ConfigError(f"sensor: {twice} is named twice; its flows would count double")
         if self.detector.scaling == "mesh" and not self.antigens.use:

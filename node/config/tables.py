@@ -228,6 +228,8 @@ def _plain(value: Any, base: Any, where: Where) -> Any:
 
 def _scalar(base: type[Any], value: Any, where: Where) -> Any:
     if base is Path:
+        if value == "-":  # standard input, where a key allows it
+            return Path(value)
         return (where.folder / Path(_text(value, where)).expanduser()).absolute()
     if base is str:
         return _text(value, where)

@@ -12,7 +12,7 @@ from node.alerts.alerter import Alerter
 from node.antigens.immune import Immune
 from node.config.settings import Settings
 from node.driver import Driver
-from node.intake import Intake
+from node.intake.source import Source
 from node.p2p.transport import Transport
 from node.status.document import DetectorStatus, MeshStatus, PeerStatus, SensorStatus, Status
 from node.status.reports import Reports
@@ -38,7 +38,7 @@ class Condition:
     transport: Transport
     driver: Driver
     watch: Watch
-    intakes: list[Intake]
+    intakes: list[Source]
     reports: Reports
     alerter: Alerter
     immune: Immune
@@ -59,7 +59,7 @@ class Condition:
             mesh=self._mesh(),
             sensors=tuple(
                 SensorStatus(
-                    i.settings.kind, str(i.settings.path), i.stats.flows, i.stats.bad, i.last_ts
+                    i.settings.kind, i.settings.place, i.stats.flows, i.stats.bad, i.last_ts
                 )
                 for i in self.intakes
             ),

@@ -20,9 +20,10 @@ from gossip.learning.samples import Role
 from gossip.learning.tails import MeshTail
 from node import logs
 from node.alerts.alerter import Alerter
-from node.config.settings import SensorSettings, Settings
+from node.config.sensing import SensorSettings
+from node.config.settings import Settings
 from node.detection import new_learner, new_watch
-from node.intake import Intake
+from node.intake.logs import LogSource
 from node.p2p.stats import Stats
 from node.status import document
 from node.status.condition import PEERS_SHOWN, Condition
@@ -49,7 +50,7 @@ class Parts:
         peer = SimpleNamespace(view=(), cycle=3, ages=np.array([5, 6], np.int64), antigens=())
         self.driver = SimpleNamespace(peer=peer, shed=Counter())
         self.watch = new_watch(self.settings.detector.budget, b"secret", ME)
-        self.intake = Intake(SensorSettings(self.log))
+        self.intake = LogSource(SensorSettings(self.log))
         self.reports = Reports()
         self.alerter = Alerter(self.settings, "kitchen")
         self.immune = immune(self.settings, folder)
@@ -195,7 +196,7 @@ def test_a_budget_that_is_not_kept_is_said_with_its_reason_until_it_is_again(par
 
 def test_the_sensor_shows_what_it_read(parts):
     write(parts.log, [*benign(3), b"garbage"])
-    intake = Intake(SensorSettings(parts.log, follow=False))
+    intake = LogSource(SensorSettings(parts.log, follow=False))
     trio.run(intake.run, lambda _: None)
     parts.intake = intake
     (sensor,) = parts.document().sensors

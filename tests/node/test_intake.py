@@ -10,9 +10,11 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gossip.errors import SensorError, StateError
-from node import intake as module
-from node.config.settings import SensorSettings
-from node.intake import BATCH_FLOWS, CLOCK_FLOWS, RETRY_S, Intake
+from node.config.sensing import SensorSettings
+from node.intake import logs as module
+from node.intake import source
+from node.intake.logs import BATCH_FLOWS, RETRY_S, LogSource
+from node.intake.source import CLOCK_FLOWS
 from node.sensors.reading import Kind, read
 from scenarios.recordings import path
 from tests.node.traffic import benign, parsed, scan, write
@@ -34,7 +36,7 @@ def said(monkeypatch):
         def __getattr__(self, level):
             return lambda event, **more: found.append((level, event, more))
 
-    monkeypatch.setattr(module, "_log", Logger())
+    monkeypatch.setattr(source, "_log", Logger())
     return found
 
 
@@ -75,7 +77,7 @@ def test_a_followed_log_is_taken_up_where_it_was_left(log):
         for upto in (1, 300, 301, 900):
             write(log, lines[fed:upto])
             fed = upto
-            intake = Intake(settings, state)
+            intake = LogSource(settings, state)
             async with following(intake, got):
                 await arrived(got, upto)
             state = saved(intake)
@@ -94,7 +96,7 @@ def test_what_is_saved_between_two_polls_is_true_of_what_was_handed_over(log):
 
     async def first():
         got = []
-        intake = Intake(settings)
+        intake = LogSource(settings)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(intake.run, got.extend)
             while len(got) < len(lines):
@@ -105,7 +107,7 @@ def test_what_is_saved_between_two_polls_is_true_of_what_was_handed_over(log):
 
     async def later(count, state):
         got = []
-        async with following(Intake(settings, state), got):
+        async with following(LogSource(settings, state), got):
             await arrived(got, len(lines) - count)
         assert uids(got) == uids(parsed(lines))[count:]
 
@@ -129,7 +131,7 @@ def test_what_is_known_of_servers_outlives_a_restart(log, kind):
         state = None
         for upto in (1, 40, 41, 400):
             write(log, lines[len(got) : upto])
-            intake = Intake(settings, state)
+            intake = LogSource(settings, state)
             async with following(intake, got):
                 await arrived(got, upto)
             state = saved(intake)
@@ -144,12 +146,12 @@ def test_a_label_that_waits_for_its_flow_outlives_a_restart(log):
 
     async def main():
         write(log, lines[:1])
-        intake = Intake(settings)
+        intake = LogSource(settings)
         async with following(intake, got):
             await trio.sleep(4 * module.POLL_S)
             assert intake.stats.alerts == 1
         write(log, lines[1:])
-        async with following(Intake(settings, saved(intake)), got):
+        async with following(LogSource(settings, saved(intake)), got):
             await arrived(got, 1)
 
     timeless(main)
@@ -160,7 +162,7 @@ def test_a_label_that_waits_for_its_flow_outlives_a_restart(log):
 def test_labels_can_be_left_out(log, labels):
     write(log, scan(3, 0, labelled=True))
     got = []
-    trio.run(Intake(SensorSettings(log, follow=False, labels=labels)).run, got.extend)
+    trio.run(LogSource(SensorSettings(log, follow=False, labels=labels)).run, got.extend)
     assert [flow.family for flow in got] == ["scan" if labels else None] * 3
 
 
@@ -177,14 +179,14 @@ def test_a_whole_log_is_read_once_in_all_lives(log):
 
     state = None
     for stop_at in (BATCH_FLOWS, 2 * BATCH_FLOWS + 1):
-        intake = Intake(settings, state)
+        intake = LogSource(settings, state)
         with pytest.raises(InterruptedError):
             trio.run(intake.run, lambda flows, at=stop_at: take(flows, at))
         assert not intake.finished
         state = states[-1]
         assert state["taken"] == len(got)
     for _ in range(2):
-        intake = Intake(settings, state)
+        intake = LogSource(settings, state)
         trio.run(intake.run, got.extend)
         assert intake.finished
         state = saved(intake)
@@ -194,11 +196,11 @@ def test_a_whole_log_is_read_once_in_all_lives(log):
 def test_being_stopped_while_passing_over_what_is_known_forgets_nothing(log):
     write(log, benign(600))
     settings = SensorSettings(log, follow=False)
-    first = Intake(settings)
+    first = LogSource(settings)
     trio.run(first.run, lambda _: None)
 
     async def main():
-        second = Intake(settings, saved(first))
+        second = LogSource(settings, saved(first))
         with trio.move_on_after(0):
             await second.run(lambda _: None)
         assert second.saved() == first.saved()
@@ -209,12 +211,12 @@ def test_being_stopped_while_passing_over_what_is_known_forgets_nothing(log):
 def test_a_whole_log_that_became_shorter_is_said(log, said):
     write(log, benign(20))
     settings = SensorSettings(log, follow=False)
-    first = Intake(settings)
+    first = LogSource(settings)
     trio.run(first.run, lambda _: None)
     log.write_bytes(b"")
     write(log, benign(5))
     got = []
-    trio.run(Intake(settings, saved(first)).run, got.extend)
+    trio.run(LogSource(settings, saved(first)).run, got.extend)
     assert not got
     assert any("fewer than were read" in event for _, event, _ in said)
 
@@ -223,23 +225,23 @@ def test_packed_logs_are_read_whole_and_never_followed(tmp_path):
     packed = tmp_path / "eve.json.xz"
     packed.write_bytes(lzma.compress(b"\n".join(benign(10))))
     got = []
-    trio.run(Intake(SensorSettings(packed, follow=False)).run, got.extend)
+    trio.run(LogSource(SensorSettings(packed, follow=False)).run, got.extend)
     assert len(got) == 10
     with pytest.raises(SensorError, match="--read-once"):
-        Intake(SensorSettings(packed))
+        LogSource(SensorSettings(packed))
 
 
 def test_what_is_no_file_cannot_be_followed(log):
     os.mkfifo(log)  # whose opening would wait for somebody to write
     with pytest.raises(SensorError, match="not a regular file"):
-        Intake(SensorSettings(log))
+        LogSource(SensorSettings(log))
 
 
 def test_a_followed_log_that_is_missing_is_waited_for(log, said):
     got = []
 
     async def main():
-        async with following(Intake(SensorSettings(log)), got):
+        async with following(LogSource(SensorSettings(log)), got):
             await wait_all_tasks_blocked()
             assert [(level, "waiting" in event) for level, event, _ in said] == [("warning", True)]
             await trio.sleep(60)
@@ -256,7 +258,7 @@ def test_a_followed_log_that_cannot_be_read_is_said_once_and_tried_again(log, sa
     got = []
 
     async def main():
-        async with following(Intake(SensorSettings(log)), got):
+        async with following(LogSource(SensorSettings(log)), got):
             await trio.sleep(10 * RETRY_S)
             errors = [(event, more) for level, event, more in said if level == "error"]
             assert len(errors) == 1
@@ -281,18 +283,18 @@ def test_a_whole_log_without_a_record_ends_in_an_error(log, content, problem):
     if content is not None:
         log.write_bytes(content)
     with pytest.raises(SensorError, match=problem) as caught:
-        trio.run(Intake(SensorSettings(log, "zeek", follow=False)).run, lambda _: None)
+        trio.run(LogSource(SensorSettings(log, "zeek", follow=False)).run, lambda _: None)
     assert str(log) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_what_cannot_be_read_whole_is_refused_before_anything_runs(log):
     with pytest.raises(SensorError, match=r"No such file.*; check the path; .*can be followed"):
-        Intake(SensorSettings(log, follow=False))
+        LogSource(SensorSettings(log, follow=False))
     with pytest.raises(SensorError, match="Is a directory; name the log file in it"):
-        Intake(SensorSettings(log.parent, follow=False))
+        LogSource(SensorSettings(log.parent, follow=False))
     with pytest.raises(SensorError, match="not a regular file; name the log itself"):
-        Intake(SensorSettings(log.parent))
+        LogSource(SensorSettings(log.parent))
 
 
 @pytest.mark.parametrize("follow", [True, False])
@@ -302,7 +304,7 @@ def test_bad_lines_are_counted_shown_and_not_shown_again_and_again(log, said, fo
     got = []
 
     async def main():
-        intake = Intake(SensorSettings(log, "suricata", follow=follow))
+        intake = LogSource(SensorSettings(log, "suricata", follow=follow))
         if not follow:
             await intake.run(got.extend)
             return intake
@@ -326,7 +328,7 @@ def test_a_line_too_long_to_be_a_record_is_counted(log, said):
 
     async def main():
         write(log, [b"x" * 1_100_000, *benign(2)])
-        intake = Intake(SensorSettings(log, "suricata"))
+        intake = LogSource(SensorSettings(log, "suricata"))
         async with following(intake, got):
             await arrived(got, 2)
         assert intake.stats.bad == 1
@@ -343,10 +345,10 @@ def test_a_changed_sensor_is_read_anew_and_said(log, said, change):
     got = []
 
     async def main():
-        intake = Intake(SensorSettings(log))
+        intake = LogSource(SensorSettings(log))
         async with following(intake, got):
             await arrived(got, 5)
-        other = Intake(SensorSettings(log, **change), saved(intake))
+        other = LogSource(SensorSettings(log, **change), saved(intake))
         got.clear()
         if not other.settings.follow:
             await other.run(got.extend)
@@ -371,11 +373,11 @@ def test_a_changed_sensor_is_read_anew_and_said(log, said, change):
 )
 def test_a_damaged_position_is_an_error_and_not_a_beginning(log, damage):
     write(log, benign(1))
-    state = saved(Intake(SensorSettings(log))) | damage
+    state = saved(LogSource(SensorSettings(log))) | damage
     if damage == {"kind": None}:
         del state["kind"]
     with pytest.raises(StateError, match="damaged"):
-        Intake(SensorSettings(log), state)
+        LogSource(SensorSettings(log), state)
 
 
 def test_its_clock_is_not_moved_by_one_flow_with_a_wrong_time(log):
@@ -383,12 +385,12 @@ def test_its_clock_is_not_moved_by_one_flow_with_a_wrong_time(log):
     odd = benign(1, start_s=9e9)
     later = benign(CLOCK_FLOWS, start_s=1_600_000_000.0)
     write(log, [*lines, *odd])
-    intake = Intake(SensorSettings(log, follow=False))
+    intake = LogSource(SensorSettings(log, follow=False))
     assert intake.clock_s is None
     trio.run(intake.run, lambda _: None)
     times = [flow.ts for flow in parsed(lines)]
     assert times[-CLOCK_FLOWS] <= intake.clock_s <= times[-1]
     write(log, later)
-    again = Intake(SensorSettings(log, follow=False), saved(intake))
+    again = LogSource(SensorSettings(log, follow=False), saved(intake))
     trio.run(again.run, lambda _: None)
     assert again.clock_s < 1_600_000_100.0, "a clock that was set back is followed"

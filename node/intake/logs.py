@@ -1,21 +1,18 @@
-"""Brings a sensor's log to the detector, live or whole, and knows how far it got."""
+"""A sensor's log, brought to the detector live or whole; it knows how far it got."""
 
 import base64
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from stat import S_ISREG
-from statistics import median_low
 from typing import Any
 
 import trio
 
 from gossip.errors import SensorError, StateError
 from gossip.flows import Flow
-from node.config.settings import SensorSettings
-from node.logs import get_logger
+from node.config.sensing import SensorSettings
+from node.intake.source import Handing, Pace, Take
 from node.sensors.follow import Follower
 from node.sensors.lines import ReadStats, cure
 from node.sensors.reading import GZIP_MAGIC, XZ_MAGIC, Kind, parser_for, read
@@ -26,25 +23,15 @@ POLL_S = 0.25  # alerts are minutes behind a flow's end anyway (sensors log when
 POLL_BYTES = 1 << 17  # about 300 lines, 10 ms of work between two looks at the network
 BATCH_FLOWS = 256
 RETRY_S = 5.0
-CLOCK_FLOWS = 31
 """Our choices."""
 
-Take = Callable[[list[Flow]], None]
-Pace = Callable[[], Awaitable[None]]
 
-_log = get_logger("sensor")
-
-
-class Intake:
-    """One sensor.
+class LogSource(Handing):
+    """One log; see `Source`.
 
     Args:
         settings: which log, and how to read it.
         saved: what `saved()` gave in an earlier life; None to begin anew.
-
-    Attributes:
-        finished: whether a log that is read whole was read to its end.
-        last_ts: start of the flow handed over last, s since 1970; None before the first.
 
     Raises:
         StateError: what was saved is damaged.
@@ -52,14 +39,10 @@ class Intake:
     """
 
     def __init__(self, settings: SensorSettings, saved: dict[str, Any] | None = None) -> None:
-        self.settings = settings
-        self.finished = False
-        self.last_ts: float | None = None
+        super().__init__(settings)
+        self._path = settings.log
         self._kind = Kind(settings.kind)
         self._parser = parser_for(self._kind)
-        self._lately: deque[float] = deque(maxlen=CLOCK_FLOWS)
-        self._taken = 0
-        self._warned_bad = 0
         self._overlong = 0
         self._gaps = 0
         position = None if saved is None else self._restored(saved)
@@ -67,7 +50,7 @@ class Intake:
         self._follower: Follower | None = None
         if settings.follow:
             self._refuse_what_does_not_grow()
-            self._follower = Follower(settings.path, position)
+            self._follower = Follower(self._path, position)
         else:
             self._refuse_what_cannot_be_read()
 
@@ -76,9 +59,8 @@ class Intake:
         settings = self.settings
         try:
             if (saved["kind"], "position" in saved) != (settings.kind, settings.follow):
-                _log.warning(
-                    "the settings of this sensor were changed; its log is read from the beginning",
-                    path=str(settings.path),
+                self._warn(
+                    "the settings of this sensor were changed; its log is read from the beginning"
                 )
                 return None
             self._taken = int(saved["taken"])
@@ -88,12 +70,12 @@ class Intake:
             return Position.load(base64.b64decode(saved["position"], validate=True))
         except (KeyError, ValueError, TypeError) as error:
             raise StateError(
-                f"the saved position in {settings.path} is damaged ({error!r}); move the state "
+                f"the saved position in {self._path} is damaged ({error!r}); move the state "
                 "folder away to begin anew"
             ) from None
 
     def _refuse_what_does_not_grow(self) -> None:
-        path = self.settings.path
+        path = self._path
         try:
             if not S_ISREG(path.stat().st_mode):  # and opening a pipe would wait for ever
                 raise SensorError(
@@ -112,7 +94,7 @@ class Intake:
 
     def _refuse_what_cannot_be_read(self) -> None:
         """Before the node opens its port and says how to join it."""
-        path = self.settings.path
+        path = self._path
         try:
             if S_ISREG(path.stat().st_mode) or path.is_dir():  # opening a pipe would wait
                 path.open("rb").close()
@@ -123,15 +105,6 @@ class Intake:
     def stats(self) -> ReadStats:
         """What became of the lines."""
         return self._parser.stats
-
-    @property
-    def clock_s(self) -> float | None:
-        """What time it is for this sensor, by its own flows; s since 1970, None before the first.
-
-        The middle of the last few starts: one flow with a wrong time does not move it, and after
-        the sensor's clock was set back it follows.
-        """
-        return median_low(self._lately) if self._lately else None
 
     def saved(self) -> dict[str, Any]:
         """Where to go on from, as JSON can hold it; true of all flows handed over so far."""
@@ -168,12 +141,12 @@ class Intake:
             except SensorError as error:
                 if str(error) != trouble:  # once, and not at each attempt
                     trouble = str(error)
-                    _log.error(trouble, retry_s=RETRY_S)
+                    self._error(trouble, retry_s=RETRY_S)
                 await trio.sleep(RETRY_S)
                 continue
             if lines and trouble:
                 trouble = ""
-                _log.info("the log can be read now", path=str(self.settings.path))
+                self._info("the log can be read now")
             # No await from here to the end of the hand-over: a snapshot sees all of it or nothing.
             flows = [flow for line in lines if (flow := self._parser.parse(line)) is not None]
             self._count_losses(follower)
@@ -182,7 +155,7 @@ class Intake:
 
     def _is_there(self) -> bool:
         try:
-            return self.settings.path.exists()
+            return self._path.exists()
         except OSError:
             return True  # but out of reach; reading it will say why
 
@@ -195,7 +168,7 @@ class Intake:
             self._warn("the file that was read last is gone; some of its lines may be missing")
 
     async def _read_whole(self, take: Take, pace: Pace) -> None:
-        flows = read(self.settings.path, self._kind, self._parser)
+        flows = read(self._path, self._kind, self._parser)
         seen = 0
         # Off the loop, for a packed file may hold much that is no flow. What was read but not
         # handed over when the node stops is read again in the next life.
@@ -209,34 +182,7 @@ class Intake:
         if seen < self._skip:
             self._warn(f"the log holds {seen} flows, fewer than were read of it in an earlier life")
         stats = self.stats
-        _log.info(
-            "the log is read to its end",
-            path=str(self.settings.path),
-            flows=stats.flows,
-            bad_lines=stats.bad,
-        )
-
-    def _hand_over(self, flows: list[Flow], take: Take) -> None:
-        if not self.settings.labels:
-            flows = [replace(flow, family=None) for flow in flows]
-        if flows:
-            self._taken += len(flows)
-            self.last_ts = flows[-1].ts
-            self._lately.extend(flow.ts for flow in flows)
-            take(flows)
-        self._warn_of_bad_lines()
-
-    def _warn_of_bad_lines(self) -> None:
-        """At the first bad line, and then each time their number has doubled."""
-        stats = self.stats
-        if stats.bad < max(1, 2 * self._warned_bad):
-            return
-        self._warned_bad = stats.bad
-        samples = "; ".join(f"line {s.number}: {s.reason}" for s in stats.samples)
-        self._warn("lines were skipped", bad_lines=stats.bad, of=stats.lines, first=samples)
-
-    def _warn(self, event: str, **more: Any) -> None:
-        _log.warning(event, path=str(self.settings.path), **more)
+        self._info("the log is read to its end", flows=stats.flows, bad_lines=stats.bad)
 
 
 def _batch(flows: Iterator[Flow]) -> list[Flow]:

@@ -1,0 +1,21 @@
+"""The source that a sensor's settings ask for."""
+
+from typing import Any
+
+from node.config.sensing import SensorSettings
+from node.intake.logs import LogSource
+from node.intake.source import Source
+
+
+def make_source(settings: SensorSettings, saved: dict[str, Any] | None = None) -> Source:
+    """A source, not running yet.
+
+    Args:
+        settings: which sensor.
+        saved: what its `saved()` gave in an earlier life; None to begin anew.
+
+    Raises:
+        StateError: what was saved is damaged.
+        SensorError: it can never be read, or not by this user.
+    """
+    return LogSource(settings, saved)

@@ -1,0 +1,125 @@
+"""What every source of flows is to the node, and what they share."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from statistics import median_low
+from typing import Any, Protocol
+
+import trio
+
+from gossip.flows import Flow
+from node.config.sensing import SensorSettings
+from node.logs import get_logger
+from node.sensors.lines import ReadStats
+
+CLOCK_FLOWS = 31  # our choice: an odd number, so that a few wrong times do not reach the middle
+
+Take = Callable[[list[Flow]], None]
+"""Called with flows, in order. Never waits."""
+
+Pace = Callable[[], Awaitable[None]]
+"""Awaited before more is read; a source that can wait leaves what comes meanwhile where it is."""
+
+_log = get_logger("sensor")
+
+
+class Source(Protocol):
+    """One sensor, as the node sees it: a log, a pipe, a socket or an interface.
+
+    Attributes:
+        settings: which sensor, and how to read it.
+        finished: whether it has ended for good, as a log that is read whole does at its end.
+        last_ts: start of the flow handed over last, s since 1970; None before the first.
+    """
+
+    settings: SensorSettings
+    finished: bool
+    last_ts: float | None
+
+    @property
+    def stats(self) -> ReadStats:
+        """What became of what came in."""
+
+    @property
+    def clock_s(self) -> float | None:
+        """The time by this sensor's own flows, s since 1970; None before the first."""
+
+    def saved(self) -> dict[str, Any]:
+        """Where to go on from, as JSON can hold it; true of all flows handed over so far."""
+
+    async def run(self, take: Take, pace: Pace = trio.lowlevel.checkpoint) -> None:
+        """Hand over flows, in order, a few at a time; returns when the sensor has ended.
+
+        Args:
+            take: called with them.
+            pace: awaited before more is read.
+
+        Raises:
+            SensorError: it is of no use, and never will be.
+        """
+
+
+class Handing(ABC):
+    """A `Source` but for where flows come from: hands over, keeps time, warns of what is bad.
+
+    Args:
+        settings: which sensor, and how to read it.
+        unit: what its `stats.lines` count, in a warning's words.
+
+    Attributes:
+        finished: see `Source`; last_ts likewise.
+    """
+
+    def __init__(self, settings: SensorSettings, unit: str = "line") -> None:
+        self.settings = settings
+        self.finished = False
+        self.last_ts: float | None = None
+        self._unit = unit
+        self._lately: deque[float] = deque(maxlen=CLOCK_FLOWS)
+        self._taken = 0
+        self._warned_bad = 0
+
+    @property
+    @abstractmethod
+    def stats(self) -> ReadStats:
+        """See `Source`."""
+
+    @property
+    def clock_s(self) -> float | None:
+        """See `Source`.
+
+        The middle of the last few starts: one flow with a wrong time does not move it, and after
+        the sensor's clock was set back it follows.
+        """
+        return median_low(self._lately) if self._lately else None
+
+    def _hand_over(self, flows: list[Flow], take: Take) -> None:
+        if not self.settings.labels:
+            flows = [replace(flow, family=None) for flow in flows]
+        if flows:
+            self._taken += len(flows)
+            self.last_ts = flows[-1].ts
+            self._lately.extend(flow.ts for flow in flows)
+            take(flows)
+        self._warn_of_bad_lines()
+
+    def _warn_of_bad_lines(self) -> None:
+        """At the first bad one, and then each time their number has doubled."""
+        stats = self.stats
+        if stats.bad < max(1, 2 * self._warned_bad):
+            return
+        self._warned_bad = stats.bad
+        samples = "; ".join(f"{self._unit} {s.number}: {s.reason}" for s in stats.samples)
+        counts = {f"bad_{self._unit}s": stats.bad}
+        self._warn(f"{self._unit}s were skipped", **counts, of=stats.lines, first=samples)
+
+    def _info(self, event: str, **more: Any) -> None:
+        _log.info(event, sensor=self.settings.place, **more)
+
+    def _warn(self, event: str, **more: Any) -> None:
+        _log.warning(event, sensor=self.settings.place, **more)
+
+    def _error(self, event: str, **more: Any) -> None:
+        _log.error(event, **more)
