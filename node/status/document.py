@@ -183,7 +183,7 @@ class AlertStatus:
 
 @dataclass(frozen=True, slots=True)
 class AlertsStatus:
-    """Alerts written, held back by the rate limit, and lost to a disk that refused them."""
+    """Alerts written, held back by the rate limit, lost to a disk that refused them, or waiting."""
 
     path: str = ""
     written: int = 0
@@ -191,6 +191,7 @@ class AlertsStatus:
     failed: int = 0
     incidents_open: int = 0
     last: tuple[AlertStatus, ...] = ()
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,6 +268,8 @@ def _alerts(alerts: AlertsStatus) -> Iterator[Text]:
         f"{alerts.written:,} written, {alerts.suppressed:,} over the rate limit, "
         f"{alerts.failed:,} lost; {alerts.incidents_open:,} incidents open"
     )
+    if alerts.waiting:
+        counts += f"; {alerts.waiting:,} wait for the disk"
     rows: list[tuple[Cell, ...]] = [
         (
             short_time(alert.last_seen_ts_s),

@@ -201,11 +201,12 @@ def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
             AlertFile(path, 10, "g")
 
 
-def test_a_full_disk_is_counted_and_not_fatal() -> None:
+def test_a_full_disk_is_not_fatal_and_what_it_never_took_is_counted() -> None:
     out = AlertFile(Path("/dev/full"), 10, "g")
-    assert not out.write(incident(), VERDICT, 0.0)
-    assert (out.written, out.failed) == (0, 1)
+    assert out.write(incident(), VERDICT, 0.0), "the log at least is told"
+    assert (out.written, out.waiting, out.failed) == (0, 1, 0)
     out.close()
+    assert (out.written, out.waiting, out.failed) == (0, 0, 1)
 
 
 def _append_beyond_the_limit(path: Path, answer: Connection) -> None:
