@@ -39,6 +39,8 @@ from node.antigens import kept
 from node.antigens.immune import Immune
 from node.antigens.presenting import Presenter
 from node.config.settings import Settings
+from node.control import requests
+from node.control.desk import Desk
 from node.detection import fingerprint_of, new_learner, new_watch
 from node.driver import Driver
 from node.intake.making import make_source
@@ -276,8 +278,11 @@ class Gateway:
             start = Start(others, self._remembered, antigens=self._antigens)
             self._immune.tell(driver.present)
             async with trio.open_nursery() as nursery:
-                serve = partial(service.serve, settings.status_socket, condition.document)
-                await nursery.start(serve)
+                desk = Desk(condition.document, self._alerter)
+                answer = partial(requests.answer, desk)
+                await nursery.start(
+                    partial(service.serve, settings.status_socket, desk.status, answer)
+                )
                 found = Started(self._name, transport.peer, transport.addresses)
                 _log.info("listening", peer=found.peer, addresses=list(found.addresses))
                 if started is not None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import trio
 
+from gossip.errors import ConfigError
 from node.alerts.incidents import Anomaly, Incidents
 from node.alerts.records import Verdict
 from node.alerts.writing import AlertFile
 from node.config.settings import Settings
+from node.control.documents import IncidentDocument, VerdictDone
 from node.logs import get_logger
 from node.status.document import AlertsStatus, AlertStatus
 from node.watch.serving import Serving
@@ -84,7 +86,35 @@ class Alerter:
             for incident in self._incidents.latest(SHOWN)
         )
         counts = (self._file.written, self._file.suppressed, self._file.failed)
-        return AlertsStatus(str(self._path), *counts, len(self._incidents), last)
+        return AlertsStatus(
+            str(self._path), *counts, len(self._incidents), last, self._file.waiting
+        )
+
+    def documents(self, limit: int) -> list[IncidentDocument]:
+        """For `node.control.desk`: the newest activity first."""
+        return [
+            IncidentDocument(
+                incident.key,
+                incident.family,
+                incident.source,
+                tuple(incident.destinations),
+                incident.flows,
+                0,
+                incident.first_seen_ts_s,
+                incident.last_seen_ts_s,
+                incident.open,
+                min(incident.top.score, SCORE_MAX),
+                0.0,
+            )
+            for incident in self._incidents.latest(limit)
+        ]
+
+    def verdict(self, incident: str, word: str, by: str, note: str) -> VerdictDone:
+        """See `node.control.desk.Desk.verdict`."""
+        known = [i.key for i in self._incidents.latest(10**6) if i.key.startswith(incident)]
+        if len(known) != 1:
+            raise ConfigError(f"{incident[:40]!r} is {len(known) or 'no'} incident's key")
+        raise ConfigError(f"{word} {by} {note}: verdicts are on their way")
 
     def saved(self) -> list[Any]:
         """Open incidents, as JSON can hold them."""

@@ -1,12 +1,14 @@
 """The Unix socket that serves the status document, and the client that asks it.
 
-One connection, one JSON document, then the connection ends. Reading needs no request, so a client
-can do no more than look.
+One connection, at most one request, one JSON document, then the connection ends. A request is one
+line, see `node.control.requests`; who sends none within `REQUEST_S_MAX` is given the status. The
+socket belongs to the node's user alone (mode 0600), so whoever can ask may also give verdicts.
 """
 
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from stat import S_ISSOCK
@@ -24,6 +26,8 @@ CLIENTS_MAX = 8  # more wait in the listen queue; each is served in well under a
 SERVE_S_MAX = 2.0
 FETCH_S_MAX = 5.0
 PROBE_S_MAX = 1.0
+REQUEST_S_MAX = 0.05
+REQUEST_BYTES_MAX = 8_192
 
 
 class TaskStatus(Protocol):
@@ -36,12 +40,20 @@ class TaskStatus(Protocol):
 async def serve(
     path: Path,
     document: Callable[[], Status],
+    answer: Callable[[bytes], bytes] | None = None,
     *,
     task_status: TaskStatus = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer on a Unix socket (mode 0600) until cancelled; then remove it.
 
     A socket that a dead node left is replaced.
+
+    Args:
+        path: of the socket.
+        document: the status.
+        answer: gives the answer to a request, without line breaks; without it every request is
+            answered with the status.
+        task_status: told once the socket is there.
 
     Raises:
         StateError: a live node answers there, something else lies there, or the folder cannot
@@ -50,23 +62,43 @@ async def serve(
     listener = _listener(path)
     mine = _inode(path)
     try:
-        answer = partial(_answer, document, trio.CapacityLimiter(CLIENTS_MAX))
+        serving = partial(_serve_one, document, answer, trio.CapacityLimiter(CLIENTS_MAX))
         task_status.started()
         sockets = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
-        await trio.serve_listeners(answer, sockets)
+        await trio.serve_listeners(serving, sockets)
     finally:
         _remove(path, mine)
 
 
-async def _answer(
-    document: Callable[[], Status], limiter: trio.CapacityLimiter, stream: trio.SocketStream
+async def _serve_one(
+    document: Callable[[], Status],
+    answer: Callable[[bytes], bytes] | None,
+    limiter: trio.CapacityLimiter,
+    stream: trio.SocketStream,
 ) -> None:
     async with stream, limiter:
         with trio.move_on_after(SERVE_S_MAX):
             try:
-                await stream.send_all(msgspec.json.encode(document()) + b"\n")
+                line = await _request(stream)
+                if answer is None or not line:
+                    reply = msgspec.json.encode(document())
+                else:
+                    reply = answer(line)
+                await stream.send_all(reply + b"\n")
             except trio.BrokenResourceError:
                 return  # it looked away
+
+
+async def _request(stream: trio.SocketStream) -> bytes:
+    """The line that the client sends; empty for a client that only listens."""
+    line = b""
+    with trio.move_on_after(REQUEST_S_MAX):
+        while b"\n" not in line and len(line) <= REQUEST_BYTES_MAX:
+            chunk = await stream.receive_some(REQUEST_BYTES_MAX)
+            if not chunk:
+                break
+            line += chunk
+    return line.partition(b"\n")[0].strip()
 
 
 def _inode(path: Path) -> int:
@@ -123,8 +155,15 @@ def _make_way(path: Path) -> None:
             )
 
 
-def fetch(path: Path, within_s: float = FETCH_S_MAX) -> dict[str, Any]:
+def fetch(
+    path: Path, within_s: float = FETCH_S_MAX, request: bytes = b'{"ask":"status"}'
+) -> dict[str, Any]:
     """Ask the node that serves `path`.
+
+    Args:
+        path: of its socket.
+        within_s: how long to wait.
+        request: one line, see `node.control.requests`.
 
     Raises:
         StateError: none runs there, it belongs to another user, it does not answer within
@@ -136,9 +175,14 @@ def fetch(path: Path, within_s: float = FETCH_S_MAX) -> dict[str, Any]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(within_s)
             client.connect(str(path))
+            with suppress(BrokenPipeError, ConnectionResetError):  # it answers without listening
+                client.sendall(request + b"\n")
             while len(data) <= DOCUMENT_BYTES_MAX:
                 client.settimeout(max(0.001, deadline - monotonic()))
-                chunk = client.recv(65_536)
+                try:
+                    chunk = client.recv(65_536)
+                except ConnectionResetError:  # how one that reads no requests ends its answer
+                    chunk = b""
                 if not chunk:
                     break
                 data += chunk

@@ -210,6 +210,7 @@ def test_a_client_that_does_not_read_is_dropped(
             await nursery.start(service.serve, path, documents.pop)
             with socket.socket(socket.AF_UNIX) as stuck:
                 stuck.connect(str(path))
+                stuck.sendall(b"\n")
                 # The only place is taken; this one's turn comes when the other's time is up.
                 assert parse(await trio.to_thread.run_sync(fetch, path)) == FULL
             nursery.cancel_scope.cancel()
