@@ -135,9 +135,7 @@ def test_without_torch_a_node_learns_and_merges_with_one_that_has_it(
 
 
 @pytest.mark.wheel
-def test_a_scenario_that_asks_for_torch_is_told_where_to_get_it(
-    clean: Path, tmp_path: Path
-) -> None:
+def test_asking_for_torch_is_answered_with_where_to_get_it(clean: Path, tmp_path: Path) -> None:
     scenario = tmp_path / "torch.toml"
     scenario.write_text('[mesh]\npeers = 3\nduration = "20 s"\n[learning]\narithmetic = "torch"\n')
     done = subprocess.run(
