@@ -81,7 +81,7 @@ class Exchanges:
             link.used_at = trio.current_time()
             if transfer.stream is not None and not transfer.done:
                 await abandon(transfer.stream)
-        self.stats.payload_bytes_out += len(data)
+        self.stats.sent(link.peer, len(data))
         self.stats.payload_bytes_in += len(reply)
         self.stats.requests_out += 1
         return reply
@@ -139,7 +139,7 @@ class Exchanges:
                 with trio.fail_after(self._duration_s(size)):
                     data = await wire.read_exact(stream, size)
                 reply = await self._handle(link.peer, data)
-                self.stats.payload_bytes_in += size
+                self.stats.received(link.peer, size, trio.current_time())
                 with trio.fail_after(self._duration_s(len(reply))):
                     await stream.write(wire.framed(reply))
                     await stream.close()

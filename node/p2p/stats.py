@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
+from gossip.contacts import PeerId
+
 
 class Fault(Enum):
     """Why a peer, or an address that never became one, was cut off."""
@@ -20,6 +22,26 @@ class Fault(Enum):
 
 HOSTILE = frozenset({Fault.FLOOD, Fault.GARBAGE, Fault.OVERRUN, Fault.OVERSIZE, Fault.SILENT})
 """Faults after which a peer's next connections are refused for a while."""
+
+
+PEERS_MAX = 256
+"""Peers counted by themselves; the one heard from or written to least recently makes room. Our
+choice: four times what the status document lists."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Frames and their bytes, without framing, exchanged with one peer.
+
+    Args:
+        last_s: when the last one came in, seconds of the caller's clock; None before that.
+    """
+
+    frames_in: int = 0
+    frames_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    last_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -44,6 +66,7 @@ class Stats:
         evicted: connections closed to make room.
         rebuilds: times the host died and was built anew.
         faults: by reason.
+        by_peer: what was exchanged with whom, the latest last; at most PEERS_MAX.
     """
 
     wire_bytes_in: int = 0
@@ -63,3 +86,26 @@ class Stats:
     evicted: int = 0
     rebuilds: int = 0
     faults: Counter[Fault] = field(default_factory=Counter)
+    by_peer: dict[PeerId, Traffic] = field(default_factory=dict)
+
+    def sent(self, peer: PeerId, size: int) -> None:
+        """A frame was sent, and answered."""
+        self.payload_bytes_out += size
+        traffic = self._traffic(peer)
+        traffic.frames_out += 1
+        traffic.bytes_out += size
+
+    def received(self, peer: PeerId, size: int, now_s: float) -> None:
+        """A frame came in, and was handled."""
+        self.payload_bytes_in += size
+        traffic = self._traffic(peer)
+        traffic.frames_in += 1
+        traffic.bytes_in += size
+        traffic.last_s = now_s
+
+    def _traffic(self, peer: PeerId) -> Traffic:
+        found = self.by_peer.pop(peer, None) or Traffic()
+        while len(self.by_peer) >= PEERS_MAX:
+            del self.by_peer[next(iter(self.by_peer))]
+        self.by_peer[peer] = found
+        return found

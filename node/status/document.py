@@ -12,11 +12,29 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """A peer that we are connected to or hold in the view."""
+    """A peer that we are connected to or hold in the view, and what came from it since the start.
+
+    Args:
+        merges: models of its that were merged.
+        antigens: taken from it, its own and those that it passed on.
+        faults: times that it broke the protocol.
+        frames_in: received from it, with bytes_in of payload; frames_out and bytes_out likewise.
+        heard_s: seconds since its last frame; None where none came.
+        in_view: whether it is in the view, and may be chosen to exchange with.
+    """
 
     peer: str
     addresses: tuple[str, ...] = ()
     connected: bool = False
+    merges: int = 0
+    antigens: int = 0
+    faults: int = 0
+    frames_in: int = 0
+    frames_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    heard_s: float | None = None
+    in_view: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +213,27 @@ class AlertsStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """How the node fares on its machine.
+
+    Args:
+        reloads: times that changed settings were taken up while it ran.
+        reload_refused: why the last reload was refused; empty where it was not.
+        restart_for: keys that differ in the settings file and wait for a restart.
+        not_saved: why what is learnt is not saved now; empty where it is.
+        not_saved_cycles: trainings since the last one that was saved.
+        clock: what is wrong with the wall clock; empty where nothing is.
+    """
+
+    reloads: int = 0
+    reload_refused: str = ""
+    restart_for: tuple[str, ...] = ()
+    not_saved: str = ""
+    not_saved_cycles: int = 0
+    clock: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The whole document. Counters start at zero with the process.
 
@@ -221,6 +260,7 @@ class Status:
     antigens: AntigensStatus = field(default_factory=AntigensStatus)
     alerts: AlertsStatus = field(default_factory=AlertsStatus)
     version: int = VERSION
+    service: ServiceStatus = field(default_factory=ServiceStatus)
 
 
 def parse(document: dict[str, Any]) -> Status:

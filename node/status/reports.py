@@ -5,6 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from gossip.actions import Report, Topic
+from gossip.contacts import PeerId
 from node.logs import get_logger, printable
 from node.rates import TokenBucket
 
@@ -16,6 +17,12 @@ LINES_PER_MINUTE = 30
 is above is in the status's counters only. Our choice."""
 
 _log = get_logger("mesh")
+
+PEERS_MAX = 256
+"""Peers whose merges and antigens are counted by themselves; the one that brought something least
+recently makes room. Our choice: four times what the status document lists."""
+
+_FROM_PEERS = {Topic.MERGED, Topic.ANTIGEN, Topic.REMOTE_FAULT}
 
 _AT_DEBUG = {Topic.MERGED, Topic.TRAINED, Topic.SHED}
 _AT_WARNING = {Topic.REFUSED, Topic.REFUSED_BY, Topic.REMOTE_FAULT}
@@ -45,6 +52,8 @@ class Reports:
         waiting_for: what was asked of whom while nobody is known; empty once somebody is.
         trouble: why the latest of these attempts failed, above all if somebody refused us: that
             is said once and ignored from then on. Empty where none has failed.
+        by_peer: models merged, antigens taken and faults by who sent them, the latest last; at most
+            PEERS_MAX.
     """
 
     def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
@@ -52,6 +61,7 @@ class Reports:
         self.refused: Counter[str] = Counter()
         self.refused_by: Counter[str] = Counter()
         self.shed: Counter[str] = Counter()
+        self.by_peer: dict[PeerId, Counter[Topic]] = {}
         self.loss: float | None = None
         self.waiting_for = ""
         self.trouble = ""
@@ -64,6 +74,8 @@ class Reports:
         """Count and log one report."""
         self.counts[report.topic] += 1
         detail = printable(report.detail)
+        if report.peer is not None and report.topic in _FROM_PEERS:
+            self._count_for(report.peer, report.topic)
         match report.topic:
             case Topic.TRAINED:
                 self.loss = report.value
@@ -84,6 +96,13 @@ class Reports:
             case _:
                 pass
         self._write(report, detail)
+
+    def _count_for(self, peer: PeerId, topic: Topic) -> None:
+        found = self.by_peer.pop(peer, None) or Counter()
+        while len(self.by_peer) >= PEERS_MAX:
+            del self.by_peer[next(iter(self.by_peer))]
+        self.by_peer[peer] = found
+        found[topic] += 1
 
     def _write(self, report: Report, detail: str) -> None:
         seldom = report.topic not in _AT_DEBUG
