@@ -30,6 +30,8 @@ _KEYS = {
     "share_antigens": "antigens.share",
     "cycle": "mesh.cycle",
     "journal": "journal.path",
+    "dashboard": "dashboard.listen",
+    "metrics": "metrics.listen",
     "log_level": "log.level",
 }
 
@@ -57,6 +59,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option("--cycle", help="Period of training and exchange, such as 10s."),
     click.option("--journal", type=FILE, help="Record everything the peer is told, for replay."),
+    click.option("--dashboard", metavar="HOST:PORT", help="Serve a dashboard for browsers here."),
+    click.option("--metrics", metavar="HOST:PORT", help="Serve metrics for Prometheus here."),
     click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
 )
 

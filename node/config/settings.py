@@ -25,6 +25,7 @@ from node.config.annotations import (
     printable,
 )
 from node.config.sensing import SensorSettings
+from node.config.web import DashboardSettings, MetricsSettings
 from node.p2p.limits import Limits
 
 _PEER = PeerConfig()
@@ -319,6 +320,8 @@ class Settings:
     antigens: AntigenSettings = field(default_factory=AntigenSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     status: StatusSettings = field(default_factory=StatusSettings)
+    dashboard: DashboardSettings = field(default_factory=DashboardSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
@@ -368,6 +371,11 @@ class Settings:
     def alerts_path(self) -> Path:
         """Where alerts go."""
         return self.alerts.path or self.node.state_dir / "alerts.jsonl"
+
+    @property
+    def dashboard_token_file(self) -> Path:
+        """What lets a browser in."""
+        return self.dashboard.token_file or self.node.state_dir / "dashboard-token"
 
     @property
     def status_socket(self) -> Path:
