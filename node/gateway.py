@@ -10,7 +10,6 @@
 """
 
 import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,13 +43,19 @@ from node.control.desk import Desk
 from node.detection import fingerprint_of, new_learner, new_watch
 from node.driver import Driver
 from node.intake.making import make_source
+from node.intake.running import Sensing
 from node.intake.source import Source
-from node.logs import get_logger
+from node.logs import configure, get_logger
 from node.p2p.host import open_transport
 from node.p2p.identity import Identity, load_or_create_identity, samples_seed
 from node.p2p.psk import load_psk
 from node.p2p.seal import Ed25519Seal
 from node.p2p.transport import Transport, TransportSettings
+from node.service.clock import ClockWatch
+from node.service.health import Health
+from node.service.notify import Notifier
+from node.service.reload import Apply, Reloader
+from node.service.signals import obey
 from node.state.journal import Head, Journal, digest
 from node.state.saving import Saver
 from node.state.store import Snapshot, Store
@@ -59,6 +64,7 @@ from node.status.condition import Condition
 from node.status.reports import Reports
 from node.threads import off_the_loop
 from node.trainer import Trainer
+from node.verdicts.book import Book
 
 _log = get_logger("node")
 
@@ -78,12 +84,17 @@ class Started:
     addresses: tuple[str, ...]
 
 
-async def run(settings: Settings, started: Callable[[Started], None] | None = None) -> None:
-    """Run a node until SIGTERM or SIGINT.
+async def run(
+    settings: Settings,
+    started: Callable[[Started], None] | None = None,
+    again: Callable[[], Settings] | None = None,
+) -> None:
+    """Run a node until SIGTERM or SIGINT; tells systemd, where that asked to be told.
 
     Args:
         settings: complete.
         started: called once the node listens.
+        again: reads the settings again, on SIGHUP; None where there is nothing to read.
 
     Raises:
         LocalError: the state folder, a sensor, an address or a setting is not usable. It may come
@@ -96,21 +107,21 @@ async def run(settings: Settings, started: Callable[[Started], None] | None = No
         identity = load_or_create_identity(settings.node.state_dir / "identity")
         gateway = Gateway(settings, identity, new_learner(), store)
         async with trio.open_nursery() as nursery:
-            await nursery.start(partial(_stop_on_signal, gateway))
-            await gateway.run(started)
+            notifier = Notifier()
+            await nursery.start(partial(obey, gateway, again, notifier))
+            nursery.start_soon(notifier.keep_alive)
+            await gateway.run(partial(_say_ready, notifier, started))
             nursery.cancel_scope.cancel()
     finally:
         store.close()
 
 
-async def _stop_on_signal(
-    gateway: "Gateway", *, task_status: service.TaskStatus = trio.TASK_STATUS_IGNORED
+def _say_ready(
+    notifier: Notifier, started: Callable[[Started], None] | None, found: Started
 ) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        async for number in signals:
-            _log.info("stopping", signal=signal.Signals(number).name)
-            gateway.stop()
+    notifier.ready(f"listens on {', '.join(found.addresses) or 'nothing, dials only'}")
+    if started is not None:
+        started(found)
 
 
 class Gateway:
@@ -165,15 +176,20 @@ class Gateway:
         self._reports = Reports()
         self._name = settings.node.name or identity.peer[-8:]
         self._alerter = Alerter(settings, self._name)
+        self._book = Book(settings.node.state_dir)
         self._stopping = trio.Event()
         self._since_training = 0
         self._next_training = trio.Event()
         self._trained = self._trainer.to_arrays()
-        self._saver = Saver(store)
+        self._health = Health()
+        self._saver = Saver(store, self._health)
         self._peer_state: tuple[Any, Any, int] = (initial[: learner.shared], None, 0)
         self._remembered: tuple[Contact, ...] = ()
         known = len(store.warnings)
-        self._intakes = self._restored(store.load())
+        self._sensing = Sensing(self._restored(store.load()))
+        self._intakes = self._sensing.sources
+        self._heed()
+        self._reloader = Reloader(settings, self._appliers(), self._health)
         for warning in store.warnings[known:]:
             _log.warning(warning)
 
@@ -236,6 +252,32 @@ class Gateway:
         }
         return Snapshot(peer.cycle, arrays, small)
 
+    # What can change while it runs
+
+    def reload(self, again: Callable[[], Settings]) -> None:
+        """Read the settings with `again`, and take up what can change now; see `Reloader`."""
+        self._reloader.reload(again)
+        self._settings = self._reloader.settings
+
+    def _appliers(self) -> dict[str, Apply]:
+        def learn(settings: Settings) -> None:
+            self._watch.rebudget(settings.detector.budget)
+            self._immune.reload(settings.antigens, settings.detector.budget)
+
+        return {
+            "sensor": lambda settings: self._sensing.change(settings.sensors),
+            "detector.budget": learn,
+            "detector.share_tail": learn,  # `_after_training` looks at the settings each time
+            "antigens.share": learn,
+            "antigens.evidence_min": learn,
+            "antigens.life": learn,
+            "log": lambda settings: configure(settings.log.level, settings.log.format),
+        }
+
+    def _heed(self) -> None:
+        """Learn from what analysts said, all of it."""
+        self._watch.hear(self._book.words())
+
     # The life of a node
 
     def stop(self) -> None:
@@ -272,13 +314,14 @@ class Gateway:
                 self._reports,
                 self._alerter,
                 self._immune,
+                health=self._health,
             )
             bootstrap = merge_contacts([parse_contact(a) for a in settings.node.bootstrap])
             others = tuple(c for c in bootstrap if c.peer != transport.peer)
             start = Start(others, self._remembered, antigens=self._antigens)
             self._immune.tell(driver.present)
             async with trio.open_nursery() as nursery:
-                desk = Desk(condition.document, self._alerter)
+                desk = Desk(condition.document, self._alerter, self._book, self._heed)
                 answer = partial(requests.answer, desk)
                 await nursery.start(
                     partial(service.serve, settings.status_socket, desk.status, answer)
@@ -289,8 +332,9 @@ class Gateway:
                     started(found)
                 nursery.start_soon(self._stop_driver, driver)
                 nursery.start_soon(self._saver.run)
-                for intake in self._intakes:
-                    nursery.start_soon(intake.run, self._take, self._pace)
+                self._clock = ClockWatch(head.epoch_s, self._health)
+                nursery.start_soon(self._clock.run)
+                self._sensing.start(nursery, lambda source: source.run(self._take, self._pace))
                 await driver.run(start)
                 nursery.cancel_scope.cancel()
             self._alerter.close()
@@ -327,7 +371,7 @@ class Gateway:
         self._since_training += len(flows)
         serving = self._watch.serving  # it may give way to another because of these flows
         anomalies = self._watch.observe(flows)
-        self._alerter.take(anomalies, serving, self._flow_time_s())
+        self._alerter.take(anomalies, serving, self._flow_time_s(), flows)
 
     async def _pace(self) -> None:
         """Wait, while learning, until what was taken has been trained on."""
@@ -358,8 +402,7 @@ class Gateway:
         self._trained = self._trainer.to_arrays()
         mesh = None if (heard := peer.mesh) is None else MeshTail.of(*heard)
         self._watch.serve(self._trainer.whole(peer.vector), peer.cycle, mesh)
-        if self._settings.detector.share_tail:
-            driver.contribute(self._watch.told)
+        driver.contribute(self._watch.told if self._settings.detector.share_tail else None)
         self._immune.tell(driver.present)
         self._saver.ask(self._snapshot(peer))
 

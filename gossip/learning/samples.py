@@ -19,6 +19,10 @@ from gossip.learning.learner import BENIGN, NO_LABEL, Batches
 from gossip.learning.reservoir import DrawKey, Reservoir
 from gossip.learning.scaling import Scaler
 
+SAID_SHARE = 0.125
+"""Of a step's benign rows are drawn from those that a person called benign, where there are any: as
+evenly drawn ones among thousands they would not be met once in a hundred steps. Our choice."""
+
 
 class Role(Enum):
     """What a row may be used for, once and for all."""
@@ -98,11 +102,16 @@ class Samples:
         config: bounds and recipe.
         seed: of the draws; secret in a live node, so that nobody can place a row in a role.
         peer: the gateway's peer id.
+
+    Attributes:
+        said: rows that a person named, unscaled float32 `(n, features)`, by label. They are trained
+            on beside those of their family, kept by whoever gives them, and not stored here.
     """
 
     def __init__(self, config: SampleConfig, seed: bytes, peer: str) -> None:
         self.config = config
         self.unused = 0
+        self.said: dict[int, NDArray[np.float32]] = {}
         self._seed = seed
         self._peer = peer
         bounds = {
@@ -184,7 +193,9 @@ class Samples:
 
     def family(self, family: int, role: Role = Role.TRAIN) -> NDArray[np.float32]:
         """Labelled rows of a family to train on or held out, unscaled float32 `(n, features)`."""
-        return self._pools[_pool(family, role)].rows
+        rows = self._pools[_pool(family, role)].rows
+        said = self.said.get(family) if role is Role.TRAIN else None
+        return rows if said is None else np.concatenate([rows, said])
 
     @property
     def labelled(self) -> tuple[int, ...]:
@@ -218,6 +229,9 @@ class Samples:
         y = np.full((1, config.steps, config.rows), BENIGN, np.int64)
         picked = rng.integers(len(benign), size=(config.steps, config.rows - attacks))
         x[0, :, attacks:] = benign[picked]
+        if (named := self.said.get(BENIGN)) is not None and len(named):
+            few = round(picked.shape[1] * SAID_SHARE)
+            x[0, :, config.rows - few :] = named[rng.integers(len(named), size=(config.steps, few))]
         y[0, :, :attacks] = self._draw_families(rng, families, (config.steps, attacks))
         for family in families if attacks else ():
             rows, places = self.family(family), y[0] == family
@@ -230,7 +244,10 @@ class Samples:
     ) -> NDArray[np.int64]:
         if not size[1]:
             return np.zeros(size, np.int64)
-        seen = [self._pools[_pool(family, Role.TRAIN)].seen for family in families]
+        seen = [
+            self._pools[_pool(family, Role.TRAIN)].seen + len(self.said.get(family, ()))
+            for family in families
+        ]
         weight = np.array(seen, np.float64) ** self.config.balance
         return rng.choice(np.array(families), size=size, p=weight / weight.sum())
 

@@ -1,23 +1,28 @@
-"""From anomalous flows to alerts: one a incident, written once, within a rate."""
+"""From anomalous flows to alerts: one an incident, followed up, within a rate."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import trio
 
-from gossip.errors import ConfigError
-from node.alerts.incidents import Anomaly, Incidents
-from node.alerts.records import Verdict
+from gossip.flows import Flow
+from node.alerts.incidents import Anomaly, Incident, Incidents, Verdict
+from node.alerts.records import Event
 from node.alerts.writing import AlertFile
 from node.config.settings import Settings
-from node.control.documents import IncidentDocument, VerdictDone
+from node.control.describing import document_of
+from node.control.documents import ContributorDocument, IncidentDocument
 from node.logs import get_logger
 from node.status.document import AlertsStatus, AlertStatus
 from node.watch.serving import Serving
 
 SHOWN = 10
 SCORE_MAX = sys.float_info.max  # JSON knows no infinity
+
+TENFOLD = 10
+"""An incident is reported again once it has so many times the flows. Our choice: a flood of a
+million flows is seven records."""
 
 _log = get_logger("alerts")
 
@@ -29,6 +34,10 @@ class Alerter:
         settings: where to, how often, and when an incident ends.
         name: the gateway's, for the alerts.
 
+    Attributes:
+        contributors: tells whose knowledge the model holds on a family, see
+            `node.alerts.contributors`.
+
     Raises:
         StateError: the file cannot be opened.
     """
@@ -38,37 +47,72 @@ class Alerter:
         self._incidents = Incidents(
             detector.gap_us, detector.incident_us_max, detector.incidents_max
         )
+        self.contributors: Callable[[str], tuple[ContributorDocument, ...]] = lambda _: ()
         self._path = settings.alerts_path
         self._file = AlertFile(self._path, settings.alerts.per_minute_max, name)
 
-    def take(self, anomalies: Sequence[Anomaly], serving: Serving | None, now_ts_s: float) -> None:
-        """Report what these flows begin; close what is over.
+    def take(
+        self,
+        anomalies: Sequence[Anomaly],
+        serving: Serving | None,
+        now_ts_s: float,
+        flows: Sequence[Flow] = (),
+    ) -> None:
+        """Report what these flows begin and how it goes on; close what is over.
 
         Args:
             anomalies: flows over the threshold of `serving`.
             serving: the model that judged them.
             now_ts_s: what time it is by the flows' own clocks; what is quiet since is over.
+            flows: all of which these are the anomalous ones.
         """
         now_s = trio.current_time()
+        odd = {anomaly.flow.uid for anomaly in anomalies}
+        self._incidents.ordinary(
+            flow for flow in flows if flow.uid not in odd and flow.family in (None, "benign")
+        )
         if serving is not None and anomalies:
-            verdict = Verdict(
+            judge = Verdict(
                 serving.calibration.threshold,
                 serving.calibration.budget,
                 serving.calibration.rows,
                 serving.cycle,
                 serving.digest,
             )
-            for incident in self._incidents.observe(anomalies).opened:
-                if self._file.write(incident, verdict, now_s):
-                    _log.warning(
-                        "alert",
-                        family=incident.family,
-                        source=incident.source,
-                        score=round(incident.top.score, 2),
-                        incident=incident.key,
-                    )
-        self._incidents.advance(now_ts_s)
+            changes = self._incidents.observe(anomalies)
+            for incident in changes.opened:
+                incident.contributors = self.contributors(incident.family)
+            for incident in changes.grown:
+                incident.judge = judge
+                self._report(incident, judge, now_s)
+            self._end(changes.closed, now_s)
+        self._end(self._incidents.advance(now_ts_s), now_s)
         self._file.tick(now_s)
+
+    def _report(self, incident: Incident, judge: Verdict, now_s: float) -> None:
+        """Report an incident that is new or has grown tenfold since the last record or attempt."""
+        if incident.told:
+            if incident.flows >= TENFOLD * incident.told:
+                incident.told = incident.flows
+                self._file.follow_up(incident, judge, Event.UPDATED, now_s)
+            return
+        if incident.tried and incident.flows < TENFOLD * incident.tried:
+            return
+        incident.tried = incident.flows
+        if self._file.write(incident, judge, now_s):
+            incident.told = incident.flows
+            _log.warning(
+                "alert",
+                family=incident.family,
+                source=incident.source,
+                score=round(incident.top.score, 2),
+                incident=incident.key,
+            )
+
+    def _end(self, closed: Sequence[Incident], now_s: float) -> None:
+        for incident in closed:
+            if incident.told and incident.judge is not None:
+                self._file.follow_up(incident, incident.judge, Event.CLOSED, now_s)
 
     def status(self) -> AlertsStatus:
         """For the status document."""
@@ -92,29 +136,11 @@ class Alerter:
 
     def documents(self, limit: int) -> list[IncidentDocument]:
         """For `node.control.desk`: the newest activity first."""
-        return [
-            IncidentDocument(
-                incident.key,
-                incident.family,
-                incident.source,
-                tuple(incident.destinations),
-                incident.flows,
-                0,
-                incident.first_seen_ts_s,
-                incident.last_seen_ts_s,
-                incident.open,
-                min(incident.top.score, SCORE_MAX),
-                0.0,
-            )
-            for incident in self._incidents.latest(limit)
-        ]
+        return [document_of(incident) for incident in self._incidents.latest(limit)]
 
-    def verdict(self, incident: str, word: str, by: str, note: str) -> VerdictDone:
-        """See `node.control.desk.Desk.verdict`."""
-        known = [i.key for i in self._incidents.latest(10**6) if i.key.startswith(incident)]
-        if len(known) != 1:
-            raise ConfigError(f"{incident[:40]!r} is {len(known) or 'no'} incident's key")
-        raise ConfigError(f"{word} {by} {note}: verdicts are on their way")
+    def find(self, key: str) -> list[Incident]:
+        """Incidents known whose key begins so."""
+        return self._incidents.find(key)
 
     def saved(self) -> list[Any]:
         """Open incidents, as JSON can hold them."""

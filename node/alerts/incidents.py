@@ -2,7 +2,9 @@
 
 Flows belong to one incident when they come from one source address, look like one family of
 attack, and leave no gap longer than allowed, all by the flows' own time. Measured on our
-recordings with a gap of 120 s: 26,730 anomalous flows are 9 incidents.
+recordings with a gap of 120 s: 26,730 anomalous flows are 9 incidents. Ordinary flows that look odd
+because their host is under attack meanwhile join the incident as collateral, see
+`node.alerts.collateral`.
 """
 
 from collections import deque
@@ -16,6 +18,8 @@ import msgspec
 from gossip.antigens import is_family
 from gossip.errors import StateError
 from gossip.flows import Flow
+from node.alerts.collateral import Collateral
+from node.control.documents import ContributorDocument
 
 UNKNOWN = "unknown"
 """The family of a flow that is unlike the gateway's own traffic and like no known attack."""
@@ -23,7 +27,17 @@ UNKNOWN = "unknown"
 SAMPLES_MAX = 5
 FEATURES_MAX = 5
 DESTINATIONS_MAX = 64
-CLOSED_KEPT = 20
+
+CLOSED_KEPT = 64
+"""Closed incidents that can still be listed and given a verdict. Our choice: a day's, at three an
+hour."""
+
+ROWS_MAX = 32
+"""Flows of an incident whose features are remembered, drawn evenly, for a verdict: three times what
+makes an antigen (`gossip.antigens.EVIDENCE_MIN`). Our choice; 3.3 kB."""
+
+ROWS_SAVED_MAX = 4_096
+"""Of all incidents, those with the newest activity first: 0.7 MB of a saved state. Our choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +60,40 @@ class Anomaly:
         family: a name that `gossip.antigens.is_family` allows, or UNKNOWN, as which any other
             text counts, "benign" too.
         features: those that stood out most, worst first; five are kept.
+        row: all features of the flow, unscaled float32 as bytes; empty where nobody keeps them.
     """
 
     flow: Flow
     score: float
     family: str = UNKNOWN
     features: tuple[Feature, ...] = ()
+    row: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the detector was when it judged; goes into every alert.
+
+    Args:
+        threshold: score above which a flow is anomalous.
+        budget: share of benign flows that may be.
+        calibration_flows: flows that the threshold rests on.
+        model_cycle: the peer's cycle, and model_digest: of its vector, in hexadecimal.
+    """
+
+    threshold: float
+    budget: float
+    calibration_flows: int
+    model_cycle: int
+    model_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is kept of a flow to learn from: its name, and its features as in `Anomaly.row`."""
+
+    uid: str
+    values: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +124,12 @@ class Incident:
         top: the flow with the highest score, and features: what made that one stand out.
         samples: the first five flows.
         destinations: distinct responders, at most 64 of them.
+        collateral: flows of others that its victims made look odd; in no other count.
+        rows: of some of its flows, at most `ROWS_MAX`, each as likely as any other.
+        told: flows at the last record written of it, 0 for none; tried: at the last attempt.
+        rule: that holds its alerts back; empty for none.
+        judge: what judged its latest flows; None as written by earlier releases.
+        contributors: whose knowledge that was when it opened.
     """
 
     key: str
@@ -95,13 +143,24 @@ class Incident:
     samples: list[Sample] = field(default_factory=list)
     destinations: list[str] = field(default_factory=list)
     open: bool = True
+    collateral: int = 0
+    rows: list[Row] = field(default_factory=list)
+    told: int = 0
+    tried: int = 0
+    rule: str = ""
+    judge: Verdict | None = None
+    contributors: tuple[ContributorDocument, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Incidents that a batch of flows opened, and those that ended; an incident may be in both."""
+    """Incidents that a batch of flows opened, those that grew, and those that ended.
+
+    An incident may be in all three, in each once.
+    """
 
     opened: tuple[Incident, ...] = ()
+    grown: tuple[Incident, ...] = ()
     closed: tuple[Incident, ...] = ()
 
 
@@ -121,6 +180,7 @@ class Incidents:
         # In the order of their last flow's arrival, so that the first is the quietest.
         self._open: dict[tuple[str, str], Incident] = {}
         self._closed: deque[Incident] = deque(maxlen=CLOSED_KEPT)
+        self._collateral = Collateral()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -128,10 +188,16 @@ class Incidents:
     def observe(self, anomalies: Sequence[Anomaly]) -> Changes:
         """Take anomalous flows in the order in which the sensor gave them."""
         opened: list[Incident] = []
+        grown: dict[str, Incident] = {}
         closed: list[Incident] = []
         for anomaly in anomalies:
             flow = anomaly.flow
             key = (flow.orig_h, _family(anomaly.family))
+            host = self._collateral.of(flow, self._open) if key[1] == UNKNOWN else None
+            if host is not None:
+                host.collateral += 1
+                grown[host.key] = host
+                continue
             incident = self._open.pop(key, None)
             if incident is not None and self._over(incident, flow.ts, flow.ts + flow.duration):
                 closed.append(self._close(incident))
@@ -143,7 +209,17 @@ class Incidents:
                     closed.append(self._close(self._open.pop(next(iter(self._open)))))
             self._open[key] = incident
             self._grow(incident, anomaly)
-        return Changes(tuple(opened), tuple(closed))
+            grown[incident.key] = incident
+            self._collateral.attacked(incident, flow)
+        return Changes(tuple(opened), tuple(grown.values()), tuple(closed))
+
+    def ordinary(self, flows: Iterable[Flow]) -> None:
+        """Take note of flows that were not anomalous: who talks to whom as a rule."""
+        self._collateral.ordinary(flows)
+
+    def find(self, key: str) -> list[Incident]:
+        """Those known whose key begins so."""
+        return [each for each in (*self._open.values(), *self._closed) if each.key.startswith(key)]
 
     def advance(self, now_ts_s: float) -> tuple[Incident, ...]:
         """Close what is over at this time, on the clock of the flows' `ts`."""
@@ -158,9 +234,16 @@ class Incidents:
         return sorted(known, key=lambda incident: -incident.last_seen_ts_s)[:count]
 
     def saved(self) -> list[Any]:
-        """Open incidents as JSON can hold them, for `restore` after a restart."""
-        kept: list[Any] = msgspec.to_builtins(list(self._open.values()))
-        return kept
+        """Incidents as JSON can hold them, for `restore` after a restart."""
+        kept: list[Any] = []
+        left = ROWS_SAVED_MAX
+        for incident in reversed([*self._closed, *self._open.values()]):
+            found = msgspec.to_builtins(incident)
+            if len(incident.rows) > left:
+                found["rows"] = []
+            left -= len(found["rows"])
+            kept.append(found)
+        return kept[::-1]
 
     def restore(self, saved: Any) -> None:
         """Take up what `saved` gave, so that a restart does not report an incident twice.
@@ -169,15 +252,18 @@ class Incidents:
             StateError: it is not what `saved` gives.
         """
         try:
-            found = msgspec.convert(saved, list[Incident])
+            found = msgspec.convert(_of_old(saved), list[Incident])
         except msgspec.ValidationError as error:
             raise StateError(
                 f"the saved incidents are damaged ({error}); remove the state folder's newest "
                 "generation to use the one before"
             ) from error
+        going = [incident for incident in found if incident.open]
         self._open = {
-            (incident.source, incident.family): incident for incident in found[-self._open_max :]
+            (incident.source, incident.family): incident for incident in going[-self._open_max :]
         }
+        self._closed.clear()
+        self._closed.extend(incident for incident in found if not incident.open)
 
     def _over(self, incident: Incident, ts_s: float, ended_ts_s: float) -> bool:
         """Whether something from `ts_s` to `ended_ts_s` no longer belongs to the incident.
@@ -192,11 +278,13 @@ class Incidents:
     def _close(self, incident: Incident) -> Incident:
         incident.open = False
         self._closed.append(incident)
+        self._collateral.over(incident)
         return incident
 
     def _grow(self, incident: Incident, anomaly: Anomaly) -> None:
         flow = anomaly.flow
         incident.flows += 1
+        _remember(incident, anomaly)
         incident.last_seen_ts_s = max(incident.last_seen_ts_s, flow.ts + flow.duration)
         # Sensors write a flow when it ends, so a little disorder is normal. A session that began
         # hours ago must not make the incident look hours long.
@@ -211,6 +299,32 @@ class Incidents:
         if anomaly.score > incident.top.score:
             incident.top = _sample(anomaly)
             incident.features = anomaly.features[:FEATURES_MAX]
+
+
+def _of_old(saved: Any) -> Any:
+    """Incidents as earlier releases saved them had been reported when they opened."""
+    if not isinstance(saved, list):
+        return saved
+    return [
+        each | {"told": each.get("flows", 0)}
+        if isinstance(each, dict) and "told" not in each
+        else each
+        for each in saved
+    ]
+
+
+def _remember(incident: Incident, anomaly: Anomaly) -> None:
+    """Vitter's algorithm R (1985), with a keyed hash in place of a random number."""
+    if not anomaly.row:
+        return
+    row = Row(anomaly.flow.uid, anomaly.row)
+    if len(incident.rows) < ROWS_MAX:
+        incident.rows.append(row)
+        return
+    text = f"{incident.key} {incident.flows}".encode()
+    place = int.from_bytes(blake2b(text, digest_size=8).digest(), "big") % incident.flows
+    if place < ROWS_MAX:
+        incident.rows[place] = row
 
 
 def _family(family: str) -> str:

@@ -1,7 +1,7 @@
-"""Alerts as Suricata writes them: EVE JSON lines with `event_type: alert`, one per incident.
+"""Alerts as Suricata writes them: EVE JSON lines with `event_type: alert`.
 
-The line is written when an incident opens and tells what is known then; how it grew since is in
-`hedgerow status`. The generator id and the signature ids are Hedgerow's own:
+`hedgerow.event` says what happened to the incident: "opened", "updated" or "closed". The generator
+id and the signature ids are Hedgerow's own:
 
 | gid | signature_id | meaning |
 |---|---|---|
@@ -11,13 +11,14 @@ The line is written when an incident opens and tells what is known then; how it 
 | 48484 | 199 | an attack by another name, which stands in the signature and in `hedgerow.family` |
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from enum import Enum
 from hashlib import blake2b
 from math import isfinite
 from typing import Any
 
 from gossip.flows import FAMILIES
-from node.alerts.incidents import UNKNOWN, Incident, Sample
+from node.alerts.incidents import UNKNOWN, Incident, Sample, Verdict
 from node.times import eve_time
 
 GID = 48_484
@@ -39,59 +40,69 @@ _CATEGORIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the detector was when it judged; goes into every alert.
+class Event(Enum):
+    """What a record says of an incident."""
 
-    Args:
-        threshold: score above which a flow is anomalous.
-        budget: share of benign flows that may be.
-        calibration_flows: flows that the threshold rests on.
-        model_cycle: the peer's cycle, and model_digest: of its vector, in hexadecimal.
-    """
-
-    threshold: float
-    budget: float
-    calibration_flows: int
-    model_cycle: int
-    model_digest: str
+    OPENED = "opened"
+    UPDATED = "updated"  # it has ten times the flows of the record before
+    CLOSED = "closed"  # with its final counts
 
 
-def alert_line(incident: Incident, verdict: Verdict, gateway: str) -> dict[str, Any]:
-    """The EVE record of an incident."""
-    known = incident.family != UNKNOWN
-    signature = (
-        f"HEDGEROW {incident.family} suspected"
-        if known
-        else "HEDGEROW traffic unlike this gateway's own"
-    )
-    sid = FAMILY_SID if incident.family == UNKNOWN else NAMED_SID
+def severity(incident: Incident, event: Event) -> int:
+    """Suricata's scale: 1 a named attack, 2 unlike usual traffic, 3 the end of either."""
+    if event is Event.CLOSED:
+        return 3
+    return 2 if incident.family == UNKNOWN else 1
+
+
+def signature_id(incident: Incident) -> int:
+    """See the table above."""
     if incident.family in FAMILIES:
-        sid = FAMILY_SID + FAMILIES.index(incident.family)
+        return FAMILY_SID + FAMILIES.index(incident.family)
+    return FAMILY_SID if incident.family == UNKNOWN else NAMED_SID
+
+
+def signature(incident: Incident) -> str:
+    """The same in words."""
+    if incident.family == UNKNOWN:
+        return "HEDGEROW traffic unlike this gateway's own"
+    return f"HEDGEROW {incident.family} suspected"
+
+
+def alert_line(
+    incident: Incident, verdict: Verdict, gateway: str, event: Event = Event.OPENED
+) -> dict[str, Any]:
+    """The EVE record of an incident."""
     category = _CATEGORIES.get(incident.family, _CATEGORIES["other"])
-    alert = _alert(sid, signature, category, 1 if known else 2)
+    sid, rank = signature_id(incident), severity(incident, event)
+    alert = _alert(sid, signature(incident), category, rank)
     return {
         "timestamp": eve_time(incident.last_seen_ts_s),
-        "flow_id": _flow_id(incident.top),
+        "flow_id": flow_id(incident.top),
         "event_type": "alert",
         **_endpoints(incident.top),
         "host": gateway,
         "alert": alert,
         "hedgerow": {
+            "event": event.value,
             "incident": incident.key,
             "family": incident.family,
-            "score": _number(incident.top.score),
-            "threshold": _number(verdict.threshold),
+            "score": number(incident.top.score),
+            "threshold": number(verdict.threshold),
             "budget": verdict.budget,
             "calibration_flows": verdict.calibration_flows,
             "model": {"cycle": verdict.model_cycle, "digest": verdict.model_digest},
             "flows": incident.flows,
+            "collateral": incident.collateral,
             "destinations": len(incident.destinations),
             "first_seen": eve_time(incident.first_seen_ts_s),
             "last_seen": eve_time(incident.last_seen_ts_s),
             "features": [
-                {name: _number(value) for name, value in asdict(feature).items()}
+                {name: number(value) for name, value in asdict(feature).items()}
                 for feature in incident.features
+            ],
+            "contributors": [
+                {**asdict(each), "share": round(each.share, 4)} for each in incident.contributors
             ],
             "samples": [_sample(sample) for sample in incident.samples],
         },
@@ -103,12 +114,13 @@ def summary_line(count: int, last: list[Incident], gateway: str) -> dict[str, An
     newest = last[-1]
     return {
         "timestamp": eve_time(newest.last_seen_ts_s),
-        "flow_id": _flow_id(newest.top),
+        "flow_id": flow_id(newest.top),
         "event_type": "alert",
         **_endpoints(newest.top),
         "host": gateway,
         "alert": _alert(SUPPRESSED_SID, "HEDGEROW alerts held back by the rate limit", "", 2),
         "hedgerow": {
+            "event": "summary",
             "suppressed": count,
             "last": [
                 {
@@ -152,11 +164,11 @@ def _sample(sample: Sample) -> dict[str, Any]:
         "start": eve_time(sample.ts_s),
         "uid": sample.uid,
         **_endpoints(sample),
-        "score": _number(sample.score),
+        "score": number(sample.score),
     }
 
 
-def _flow_id(sample: Sample) -> int:
+def flow_id(sample: Sample) -> int:
     """Suricata's own id where the flow has one; otherwise 53 bits, which every reader can hold."""
     if sample.uid.isascii() and sample.uid.isdigit() and len(sample.uid) <= 18:
         return int(sample.uid)
@@ -166,6 +178,6 @@ def _flow_id(sample: Sample) -> int:
     )
 
 
-def _number(value: Any) -> Any:
+def number(value: Any) -> Any:
     """JSON has no infinity and no NaN."""
     return None if isinstance(value, float) and not isfinite(value) else value

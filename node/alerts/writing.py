@@ -5,9 +5,9 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from node.alerts.incidents import Incident
+from node.alerts.incidents import Incident, Verdict
 from node.alerts.keeping import KeepingFile
-from node.alerts.records import Verdict, alert_line, summary_line
+from node.alerts.records import Event, alert_line, summary_line
 from node.rates import TokenBucket
 
 SUMMARY_S = 60.0
@@ -71,6 +71,13 @@ class AlertFile:
             return False
         self._append(alert_line(incident, verdict, self._gateway), now_s)
         return True
+
+    def follow_up(self, incident: Incident, verdict: Verdict, event: Event, now_s: float) -> None:
+        """Say how an incident that was reported goes on. The rate does not count it.
+
+        There are few: one for each tenfold growth, and one at the end.
+        """
+        self._append(alert_line(incident, verdict, self._gateway, event), now_s)
 
     def tick(self, now_s: float) -> None:
         """Sum up what was held back, a minute after the first of it. Call now and then."""

@@ -1,6 +1,7 @@
 """What a gateway remembers of its flows to learn from, and which of them it believes benign."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -51,6 +52,7 @@ class Seen:
     labelled: int = 0
     anomalous: int = 0
     quarantined: int = 0
+    pardoned: int = 0
     first_ts_s: float = inf
     last_ts_s: float = -inf
 
@@ -71,13 +73,14 @@ class Memory:
 
     Attributes:
         scaler: of this gateway's own rows; None before there are enough.
+        budget: as given; it may be changed.
     """
 
     def __init__(self, budget: float, samples: SampleConfig, seed: bytes, peer: str) -> None:
         self.seen = Seen()
         self.samples = Samples(samples, seed, peer)
         self.scaler: Scaler | None = None
-        self._budget, self._seed, self._peer = budget, seed, peer
+        self.budget, self._seed, self._peer = budget, seed, peer
         self._early: list[Rows] = []
         self._recent: deque[str | None] = deque(maxlen=STORM_FLOWS)  # who sent an odd one
         self._cold_left = 0
@@ -107,7 +110,7 @@ class Memory:
         """Whether attacks are so frequent now that an unlabelled flow proves nothing."""
         if len(self._recent) < STORM_FLOWS:
             return False
-        share = max(STORM_SHARE_MIN, STORM_BUDGETS * self._budget)
+        share = max(STORM_SHARE_MIN, STORM_BUDGETS * self.budget)
         return sum(who is not None for who in self._recent) > share * STORM_FLOWS
 
     def begin_cold(self) -> None:
@@ -149,6 +152,18 @@ class Memory:
         believed = trust is not Trust.UNKNOWN and label in (NO_LABEL, BENIGN)
         return believed, role is Role.CALIBRATE
 
+    def hear(self, words: Mapping[str, Rows]) -> None:
+        """Learn from what a person said of flows, in place of all that was said before.
+
+        Args:
+            words: features by "benign" or a family of attack, unscaled float32 `(n, features)`.
+        """
+        self.samples.said = {}
+        found: dict[int, list[Rows]] = {}
+        for word, rows in words.items():
+            found.setdefault(self._label(word), []).append(rows)
+        self.samples.said = {label: np.concatenate(rows) for label, rows in found.items()}
+
     def _label(self, family: str) -> int:
         """The number under which rows of a family are kept; a new one where there is room."""
         name, new = known_as(family, self.samples.config.names)
@@ -162,7 +177,7 @@ class Memory:
             before = grown
             grown = Samples(with_name(before.config, name), self._seed, self._peer)
             grown.restore(grown.to_arrays() | before.to_arrays())
-            grown.unused = before.unused
+            grown.unused, grown.said = before.unused, before.said
         self.samples = grown
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

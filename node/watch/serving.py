@@ -125,7 +125,8 @@ class Serving:
                 Feature(SCHEMA[c], float(rows[i, c]), float(low[c]), float(high[c])) for c in top
             )
             named = UNKNOWN if family == NO_LABEL else self.names[family]
-            found.append(Anomaly(flows[i], float(judged.score[i]), named, features))
+            row = rows[i].astype(np.float32).tobytes()
+            found.append(Anomaly(flows[i], float(judged.score[i]), named, features, row))
         return found
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

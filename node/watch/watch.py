@@ -7,7 +7,7 @@ The model that scores (`Serving`) is a frozen copy with a calibration of its own
 training; merges that arrive in between never meet a threshold made for another vector.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from gossip.learning.shapes import DetectorShape
 from gossip.learning.tails import BORROWED, LENGTH, MeshTail, Numbers
 from node.alerts.incidents import Anomaly
 from node.antigens.presenting import Evidence
+from node.verdicts.pardons import Pardons
 from node.vocabulary import Drawn, joined, mixed
 from node.watch.guarding import Guarding, Taken
 from node.watch.memory import Memory, Seen
@@ -86,11 +87,17 @@ class Watch:
         self._mesh_scaler_now: Scaler | None = None
         self._norms: tuple[Antigen, ...] = ()
         self._norms_read = self._norms_still = 0
+        self._pardons = Pardons()
 
     @property
     def state(self) -> State:
         """`learning` until a calibration with enough rows serves."""
         return State.LEARNING if self.serving is None else self.serving.calibration.state
+
+    @property
+    def budget(self) -> float:
+        """Share of benign flows that may alarm."""
+        return self._budget
 
     @property
     def seen(self) -> Seen:
@@ -186,6 +193,7 @@ class Watch:
         anomalous = np.zeros(len(rows), np.bool_)
         if judged is not None:
             anomalous = judged.anomalous & ~cold
+            anomalous = self._pardon(anomalous, rows, serving)
             judged = replace(judged, anomalous=anomalous)
         score = np.zeros(len(rows)) if judged is None else judged.score
         trusted: list[tuple[int, bool]] = []
@@ -207,6 +215,31 @@ class Watch:
             return []
         return serving.anomalies(self._shape, flows, rows, judged, self.samples.rows(Role.TRAIN))
 
+    def hear(self, words: Mapping[str, Rows]) -> None:
+        """Take what a person said of flows, in place of all that was said before.
+
+        What was called benign alarms no more, from now on; all of it is learnt from the next
+        training on.
+
+        Args:
+            words: features by "benign" or a family of attack, unscaled float32 `(n, features)`.
+        """
+        self._memory.hear(words)
+        self._pardons = Pardons(words.get("benign"))
+
+    def _pardon(
+        self, anomalous: NDArray[np.bool_], rows: Rows, serving: Serving | None
+    ) -> NDArray[np.bool_]:
+        """Those of the anomalous rows that no person called benign, bool `(n,)`."""
+        picked = np.flatnonzero(anomalous)
+        if serving is None or not len(self._pardons) or not len(picked):
+            return anomalous
+        pardoned = self._pardons(rows[picked], serving.scaler)
+        self.seen.pardoned += int(pardoned.sum())
+        left = anomalous.copy()
+        left[picked[pardoned]] = False
+        return left
+
     def judge(self, rows: Rows) -> Judged | None:
         """What the serving model says of unscaled rows `(n, features)`; None without a model.
 
@@ -226,6 +259,25 @@ class Watch:
             now = self.serving
             made, _ = self._calibrated(now.vector, now.cycle, now.scaler, now.names)
             self.serving = self.guarding.recalibrated(replace(made, norms=now.norms))
+
+    def rebudget(self, budget: float) -> None:
+        """Keep another budget from now on: the model that serves gets a threshold for it at once.
+
+        Where that takes more rows than there are, the gateway learns until it has them.
+
+        Args:
+            budget: share of benign flows that may alarm.
+        """
+        if budget == self._budget:
+            return
+        self._budget = self._memory.budget = budget
+        self.guarding.begin_anew(budget)
+        if self.serving is not None:
+            now = self.serving
+            made, self.told = self._calibrated(now.vector, now.cycle, now.scaler, now.names)
+            made = replace(made, norms=now.norms)
+            watching = made.calibration.state is State.WATCHING
+            self.serving = self.guarding.offer(made) if watching else made
 
     def batches(self, cycle: int, drawn: Drawn | None = None) -> Batches | None:
         """Rows for one cycle of training; None while there are too few.

@@ -35,8 +35,16 @@ def anomalies(count, first=0, score=9.0, family="scan"):
     return [Anomaly(flow, score, family, features) for flow in parsed(scan(count, first))]
 
 
-def lines(settings):
-    return [json.loads(line) for line in settings.alerts_path.read_text().splitlines()]
+def lines(settings, *events):
+    """Records in the file; without events, those of what opened and of what was held back."""
+    found = [json.loads(line) for line in settings.alerts_path.read_text().splitlines()]
+    events = events or ("opened", "summary")
+    return [line for line in found if line["hedgerow"]["event"] in events]
+
+
+def told(settings):
+    events = lines(settings, "opened", "updated", "closed")
+    return [(line["hedgerow"]["event"], line["hedgerow"]["flows"]) for line in events]
 
 
 def run(function, *args):
@@ -171,3 +179,57 @@ def test_a_flood_of_sources_is_summed_up(settings):
     assert alerter.status().suppressed == 8
     alerter.close()
     assert [line["hedgerow"].get("suppressed") for line in lines(few)] == [None, None, 8]
+
+
+def test_growth_is_told_at_each_tenfold_and_the_end_with_final_counts(settings):
+    alerter = Alerter(settings, "kitchen")
+    for first in range(0, 120, 10):
+        run(alerter.take, anomalies(10, first=first), SERVING, START_S)
+    run(alerter.take, [], SERVING, START_S + 1e4)
+    assert told(settings) == [("opened", 10), ("updated", 100), ("closed", 120)]
+    found = lines(settings, "opened", "updated", "closed")
+    assert len({line["hedgerow"]["incident"] for line in found}) == 1
+    assert [line["alert"]["severity"] for line in found] == [1, 1, 3]
+    assert all(line["community_id"].startswith("1:") for line in found)
+    alerter.close()
+
+
+def test_an_incident_goes_on_over_a_restart_and_is_closed_once(settings):
+    first = Alerter(settings, "kitchen")
+    run(first.take, anomalies(5), SERVING, START_S)
+    first.close()
+    again = Alerter(settings, "kitchen")
+    again.restore(json.loads(json.dumps(first.saved())))
+    run(again.take, [], None, START_S + 1e4)
+    again.close()
+    assert told(settings) == [("opened", 5), ("closed", 5)]
+
+
+def test_one_that_was_held_back_is_reported_if_it_grows_tenfold(settings):
+    alerter = Alerter(settings.with_overrides({"alerts.per_minute_max": 1}), "kitchen")
+
+    def in_one_minute():
+        alerter.take(anomalies(1, family="dos"), SERVING, START_S)
+        alerter.take(anomalies(5), SERVING, START_S)
+        alerter.take(anomalies(44, first=5), SERVING, START_S)
+        assert alerter.status().suppressed == 1
+        assert sorted(d.reported for d in alerter.documents(2)) == [False, True]
+        alerter._file._bucket._tokens = 1.0  # a minute later
+        alerter.take(anomalies(1, first=50), SERVING, START_S)
+
+    run(in_one_minute)
+    assert told(settings) == [("opened", 1), ("opened", 50)]
+    alerter.close()
+
+
+def test_an_old_state_reports_no_incident_again(settings):
+    first = Alerter(settings, "kitchen")
+    run(first.take, anomalies(5), SERVING, START_S)
+    first.close()
+    new = {"collateral", "rows", "told", "tried", "rule", "judge", "contributors"}
+    old = [{k: v for k, v in each.items() if k not in new} for each in first.saved()]
+    again = Alerter(settings, "kitchen")
+    again.restore(json.loads(json.dumps(old)))
+    run(again.take, anomalies(5, first=2), SERVING, START_S + 1)
+    assert told(settings) == [("opened", 5)]
+    again.close()

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from gossip.errors import StateError
 from gossip.flows import FAMILIES, TS_MAX
 from node.alerts.appending import LineFile
-from node.alerts.incidents import UNKNOWN, Anomaly, Feature, Incident
-from node.alerts.records import SUPPRESSED_SID, Verdict, alert_line
+from node.alerts.incidents import UNKNOWN, Anomaly, Feature, Incident, Verdict
+from node.alerts.records import SUPPRESSED_SID, alert_line
 from node.alerts.writing import AlertFile
 from node.rates import TokenBucket
 from tests.unit.test_incidents import anomaly, incidents
@@ -73,6 +73,7 @@ def test_an_alert_line(tmp_path: Path) -> None:
     samples = details.pop("samples")
     assert [sample["community_id"] for sample in samples] == ["1:abc=", "1:abc="]
     assert details == {
+        "event": "opened",
         "incident": found.key,
         "family": "scan",
         "score": 5.0,
@@ -81,12 +82,14 @@ def test_an_alert_line(tmp_path: Path) -> None:
         "calibration_flows": 2100,
         "model": {"cycle": 77, "digest": "abcdef"},
         "flows": 2,
+        "collateral": 0,
         "destinations": 1,
         "first_seen": "2026-11-23T04:11:21.250000+0000",
         "last_seen": "2026-11-23T04:11:23.250000+0000",
         "features": [
             {"name": "ports_30s", "value": 812.0, "usual_low": 1.0, "usual_high": 4.0},
         ],
+        "contributors": [],
     }
 
 
