@@ -105,6 +105,7 @@ class Immune:
         self._lines = TokenBucket(LINES_PER_MINUTE)
         self._now_s = now_s
         self._suspecting = Suspecting(seed, rehearsal.budget)
+        self._take_back = False
 
     # A life begins
 
@@ -140,6 +141,20 @@ class Immune:
             raise ValueError("the numbers of own antigens")
         self._presenter.serials.update(serials)
 
+    def reload(self, settings: AntigenSettings, budget: float) -> None:
+        """Go by these settings from the next training on.
+
+        Args:
+            settings: `use` as it was; where `share` is off now, what was shared is taken back.
+            budget: share of benign flows that may alarm.
+        """
+        shared = self._take_back or self._settings.share
+        self._take_back = shared and not settings.share
+        self._settings = settings
+        self._presenter.reload(settings)
+        self._rehearsal.budget = budget
+        self._suspecting.budget = budget
+
     # A training
 
     def plan(
@@ -160,6 +175,9 @@ class Immune:
             norms: all norms of the peer.
         """
         config = watch.samples.config
+        if self._take_back:
+            self._take_back = False
+            self._ready += self._presenter.withdrawals([*held, *norms], now_s)
         sharing, benign = self._settings.share and watch.ready, watch.benign
         due = self._presenter.due(watch.evidence() if sharing else (), held, now_s, watch.scaler)
         return Plan(
@@ -202,7 +220,8 @@ class Immune:
             if before is None or before.state != status.state:
                 self._say(status)
         self._seen, self._approved = done.seen, done.approved
-        self._ready += done.made
+        # What was being made while sharing was turned off stays here.
+        self._ready += [each for each in done.made if each.is_norm or self._settings.share]
         if done.trouble != self._trouble and done.trouble:
             _log.error("approvals cannot be read; those read before hold", reason=done.trouble)
         self._trouble = done.trouble

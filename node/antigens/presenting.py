@@ -94,6 +94,10 @@ class Presenter:
         self._norms = norms
         self._witness = Witness(seed, origin)
 
+    def reload(self, settings: AntigenSettings) -> None:
+        """Go by these settings from the next training on."""
+        self._settings, self._life_s = settings, settings.life_us / 1e6
+
     def due(
         self,
         evidence: Iterable[Evidence],

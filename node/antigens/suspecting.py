@@ -19,11 +19,11 @@ class Suspecting:
 
     Args:
         seed: secret in a live node.
-        budget: share of benign flows that may alarm.
+        budget: share of benign flows that may alarm; an attribute, too.
     """
 
     def __init__(self, seed: bytes, budget: float) -> None:
-        self._seed, self._budget = seed, budget
+        self._seed, self.budget = seed, budget
         self._own: dict[str, Mixture] = {}
         self._rows: dict[str, int] = {}
         self._made_of: tuple[object, tuple[bytes, ...]] = (None, ())
@@ -56,6 +56,6 @@ class Suspecting:
         if evidence or benign is not rehearsal.benign or before != ids:
             own = [mixture for mixture in self._own.values() if rehearsal.tolerates(mixture)]
             described = [*own, *(mixture for _, mixture in told)]
-            self._made = Suspects.of(rehearsal.benign, described, self._budget)
+            self._made = Suspects.of(rehearsal.benign, described, self.budget)
             self._made_of = rehearsal.benign, ids
         return self._made

@@ -46,14 +46,17 @@ def _run(config: Path | None, **flags: Any) -> None:
 
     from node import gateway, logs
 
-    settings = overridden(_loaded(config), **flags)
+    def again() -> Any:
+        return overridden(_loaded(config), **flags)
+
+    settings = again()
     logs.configure(settings.log.level, settings.log.format)
     if not settings.sensors:
         logs.get_logger("node").warning(
             "no sensor is given: this node passes models on but sees no traffic; see --sensor"
         )
     try:
-        trio.run(gateway.run, settings, _say_how_to_join)
+        trio.run(gateway.run, settings, _say_how_to_join, None if config is None else again)
     finally:
         gc.freeze()  # what is left needs no collecting: a third of a second at the end (measured)
 

@@ -1,19 +1,23 @@
 """How a running node is: the status document, put together on demand."""
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 import trio
 
 from gossip.actions import Topic
+from gossip.contacts import PeerId
 from gossip.learning.beta import clopper_pearson
 from node.alerts.alerter import Alerter
 from node.antigens.immune import Immune
 from node.config.settings import Settings
 from node.driver import Driver
 from node.intake.source import Source
+from node.p2p.stats import Traffic
 from node.p2p.transport import Transport
+from node.service.health import Health
 from node.status.document import DetectorStatus, MeshStatus, PeerStatus, SensorStatus, Status
 from node.status.reports import Reports
 from node.watch.watch import Watch
@@ -43,6 +47,7 @@ class Condition:
     alerter: Alerter
     immune: Immune
     since: float = field(default_factory=trio.current_time)
+    health: Health = field(default_factory=Health)
 
     def document(self) -> Status:
         """The node as it is now."""
@@ -66,6 +71,7 @@ class Condition:
             detector=self._detector(),
             antigens=self.immune.status(self.driver.peer.antigens),
             alerts=self.alerter.status(),
+            service=self.health.status(),
         )
 
     def _state(self) -> tuple[str, str]:
@@ -82,9 +88,8 @@ class Condition:
         connected = self.transport.peers()
         known = {c.peer: c.addresses for c in peer.view}
         everybody = [*known, *(p for p in connected if p not in known)]
-        peers = tuple(PeerStatus(p, known.get(p, ()), p in connected) for p in everybody)
         return MeshStatus(
-            peers=peers[:PEERS_SHOWN],
+            peers=tuple(self._peer(p, known, connected) for p in everybody[:PEERS_SHOWN]),
             cycle=peer.cycle,
             ages=tuple(int(age) for age in peer.ages),
             exchange=self.settings.mesh.exchange.value,
@@ -95,6 +100,26 @@ class Condition:
             refused_by=dict(reports.refused_by),
             shed=dict(reports.shed + self.driver.shed),
             remote_faults=reports.counts[Topic.REMOTE_FAULT] + sum(stats.faults.values()),
+        )
+
+    def _peer(
+        self, peer: PeerId, known: dict[PeerId, tuple[str, ...]], connected: tuple[PeerId, ...]
+    ) -> PeerStatus:
+        came = self.reports.by_peer.get(peer) or Counter[Topic]()
+        traffic = self.transport.stats.by_peer.get(peer) or Traffic()
+        return PeerStatus(
+            peer,
+            known.get(peer, ()),
+            peer in connected,
+            merges=came[Topic.MERGED],
+            antigens=came[Topic.ANTIGEN],
+            faults=came[Topic.REMOTE_FAULT],
+            frames_in=traffic.frames_in,
+            frames_out=traffic.frames_out,
+            bytes_in=traffic.bytes_in,
+            bytes_out=traffic.bytes_out,
+            heard_s=None if traffic.last_s is None else trio.current_time() - traffic.last_s,
+            in_view=peer in known,
         )
 
     def _detector(self) -> DetectorStatus:
@@ -113,8 +138,8 @@ class Condition:
             flows_anomalous=watch.seen.anomalous,
             calibration_flows=watch.calibration_rows,
             calibration_flows_needed=watch.calibration_rows_needed,
-            budget=self.settings.detector.budget,
-            budget_a_day=watch.seen.alarms_a_day(self.settings.detector.budget),
+            budget=watch.budget,
+            budget_a_day=watch.seen.alarms_a_day(watch.budget),
             threshold=None if threshold is None else threshold.threshold,
             threshold_flows=0 if threshold is None else threshold.rows,
             threshold_flows_lent=0 if threshold is None else int(threshold.borrowed),

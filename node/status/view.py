@@ -15,6 +15,7 @@ from node.status.document import (
     DetectorStatus,
     MeshStatus,
     SensorStatus,
+    ServiceStatus,
     Status,
 )
 from node.times import short_time
@@ -40,6 +41,7 @@ def render(status: Status) -> Text:
         *_antigens(status.antigens, time.time()),
         *(_sensors(status.sensors) if status.sensors else ()),
         *_alerts(status.alerts),
+        *_service(status.service),
     ]
     return Text("\n").join(lines)
 
@@ -283,3 +285,21 @@ def _alerts(alerts: AlertsStatus) -> Iterator[Text]:
     ]
     headings = ("last seen", "source", "family", "flows", "score", "state")
     return _table(f"Alerts: {counts}", headings, rows)
+
+
+def _service(service: ServiceStatus) -> Iterator[Text]:
+    """Only what is out of order: of a service that does its work there is nothing to say."""
+    facts: list[tuple[str, Cell]] = []
+    if service.not_saved:
+        missed = f"{service.not_saved_cycles:,} trainings are in memory alone: {service.not_saved}"
+        facts.append(("disk", _said(missed, "red")))
+    if service.clock:
+        facts.append(("clock", _said(service.clock, "yellow")))
+    if service.reload_refused:
+        facts.append(("settings", _said(f"not reloaded: {service.reload_refused}", "red")))
+    if service.restart_for:
+        keys = ", ".join(service.restart_for)
+        facts.append(
+            ("restart", _said(f"the file has another {keys}; restart to use it", "yellow"))
+        )
+    return _facts("Service", facts) if facts else iter(())

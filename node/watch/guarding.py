@@ -141,6 +141,10 @@ class Guarding:
         self._lines = TokenBucket(LINES_PER_MINUTE)
         self._now_s = now_s
 
+    def begin_anew(self, budget: float) -> None:
+        """Forget every model and count, for they were held against another budget."""
+        self.guard, self.since_ts_s = Guard[Serving](budget), None
+
     # Flows
 
     def took(self, taken: Taken, *, watching: bool) -> Breach | None:

@@ -1,8 +1,16 @@
 """Disks that are full or read-only: alerts come first, and all recovers by itself."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import trio
+from trio.testing import MockClock
+
+from gossip.errors import StateError
 from node.alerts.keeping import KEPT_LINES_MAX, KeepingFile
+from node.service.health import Health
+from node.state.saving import RESERVE_BYTES, Saver, room
+from node.state.store import Snapshot
 
 
 def keeping(folder: Path) -> tuple[KeepingFile, Path]:
@@ -56,3 +64,74 @@ def test_memory_is_bounded_and_what_is_lost_is_counted(tmp_path: Path) -> None:
     mended(path)
     file.close()
     assert path.read_bytes().splitlines()[0] == b"7", "the oldest go first"
+
+
+class Shelf:
+    """A store on a disk of ours."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.full, self.saved, self.tried = folder, False, [], 0
+
+    def save(self, snapshot: Snapshot) -> None:
+        self.tried += 1
+        if self.full:
+            raise StateError("no space left")
+        self.saved.append(snapshot.cycle)
+
+
+def saving(folder: Path, main: Callable[[Saver, Shelf, Health], Awaitable[None]]) -> None:
+    """Run a saver beside `main`, in a time that jumps."""
+    shelf, health = Shelf(folder), Health()
+    saver = Saver(shelf, health, lambda _: (10**9, 0))
+
+    async def both() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(saver.run)
+            await main(saver, shelf, health)
+            nursery.cancel_scope.cancel()
+
+    trio.run(both, clock=MockClock(autojump_threshold=0.05))
+
+
+def test_what_is_learnt_waits_for_the_disk_and_the_newest_is_saved(tmp_path: Path) -> None:
+    async def main(saver: Saver, shelf: Shelf, health: Health) -> None:
+        shelf.full = True
+        for cycle in range(10):
+            saver.ask(Snapshot(cycle))
+            await trio.sleep(60)
+        assert shelf.tried == 10, "at once, then 1, 2, 4 … 256 s apart"
+        assert (health.not_saved, health.not_saved_cycles) == ("no space left", 10)
+        shelf.full = False
+        await trio.sleep(301)
+        assert (shelf.saved, health.not_saved, health.not_saved_cycles) == ([9], "", 0)
+        saver.ask(Snapshot(10))
+        await trio.sleep(1)
+        assert shelf.saved == [9, 10]
+
+    saving(tmp_path, main)
+
+
+def test_the_last_room_is_left_to_alerts(tmp_path: Path) -> None:
+    shelf, health = Shelf(tmp_path), Health()
+    free = [10**6]
+    saver = Saver(shelf, health, lambda _: (free[0], 2 * 10**6))
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(saver.run)
+            saver.ask(Snapshot(1))
+            await trio.sleep(10)
+            assert shelf.tried == 0
+            assert "kept for alerts" in health.not_saved
+            free[0] = 10**7
+            await trio.sleep(300)
+            assert (shelf.saved, health.not_saved) == ([1], "")
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0.05))
+
+
+def test_the_room_of_a_real_disk(tmp_path: Path) -> None:
+    free, reserve = room(tmp_path)
+    assert free > 0
+    assert 0 < reserve <= RESERVE_BYTES
