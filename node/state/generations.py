@@ -10,18 +10,20 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.numpy
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from gossip.errors import StateError
 from node.durable import sync_folder
+from node.state.formats import FORMAT, upgraded
+from node.state.snapshot import Snapshot
+
+__all__ = ["Generation", "Snapshot", "listed", "read", "set_aside", "write", "write_whole"]
 
 DIGEST_BYTES = 16
 FILE_BYTES_MAX = 256 * 2**20  # a full reservoir of 100,000 rows of 26 float32 features is 10 MiB
@@ -30,21 +32,6 @@ SMALL_CHARS_MAX = 4 * 2**20
 
 _NAME = re.compile(r"generation-([0-9]{12})-([0-9a-f]{32})\.safetensors")
 _HEADER_BYTES = 8  # safetensors: length of the JSON header, little-endian
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What a node must have to carry on where it stopped.
-
-    Args:
-        cycle: the peer's cycle.
-        arrays: by name; float32, int64, bool and the like, any shape.
-        small: what JSON can hold, without NaN; at most SMALL_CHARS_MAX characters of it.
-    """
-
-    cycle: int
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-    small: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +54,7 @@ def write(folder: Path, number: int, snapshot: Snapshot) -> Generation:
         StateError: it is over a bound, holds what cannot be stored, or the disk refused it.
     """
     data = _encode(snapshot)
-    generation = Generation(number, _digest(data))
+    generation = Generation(number, digest_of(data))
     write_whole(folder / generation.name, data)
     return generation
 
@@ -100,7 +87,8 @@ def read(folder: Path, generation: Generation) -> Snapshot | None:
     """The snapshot, or None if the file is missing, damaged, or not what its digest says.
 
     Raises:
-        StateError: the file cannot be read, which says nothing about its content.
+        StateError: the file cannot be read, which says nothing about its content; or it is whole
+            and of a format that this Hedgerow does not know (`node.state.formats`).
     """
     path = folder / generation.name
     try:
@@ -112,16 +100,24 @@ def read(folder: Path, generation: Generation) -> Snapshot | None:
         raise StateError(
             f"{path}: cannot be read ({error.strerror}); mend the permissions"
         ) from error
-    if len(data) > FILE_BYTES_MAX or _digest(data) != generation.digest:
+    if len(data) > FILE_BYTES_MAX or digest_of(data) != generation.digest:
         return None
     try:
         header = json.loads(
             data[_HEADER_BYTES : _HEADER_BYTES + int.from_bytes(data[:8], "little")]
         )
         about = json.loads(header["__metadata__"]["snapshot"])
-        return Snapshot(about["cycle"], safetensors.numpy.load(data), about["small"])
-    except (SafetensorError, ValueError, KeyError, TypeError):
-        return None  # the digest fits: written by another version of Hedgerow
+        told = about.get("format")
+        cycle, small = int(about["cycle"]), dict(about["small"])
+        arrays = safetensors.numpy.load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # The digest fits, so this is no damage.
+        raise StateError(
+            f"{path}: is whole, but holds no snapshot that this Hedgerow understands ({error!r}); "
+            "go back to the release that wrote it, or name another node.state_dir. Nothing was "
+            "changed"
+        ) from error
+    return upgraded(Snapshot(cycle, arrays, small), told, str(path))
 
 
 def listed(folder: Path) -> Iterator[Generation]:
@@ -151,7 +147,9 @@ def set_aside(path: Path) -> Path | None:
 def _encode(snapshot: Snapshot) -> bytes:
     try:
         about = json.dumps(
-            {"cycle": snapshot.cycle, "small": snapshot.small}, allow_nan=False, sort_keys=True
+            {"format": FORMAT, "cycle": snapshot.cycle, "small": snapshot.small},
+            allow_nan=False,
+            sort_keys=True,
         )
     except (ValueError, TypeError) as error:
         raise StateError(
@@ -170,5 +168,6 @@ def _encode(snapshot: Snapshot) -> bytes:
     return encoded
 
 
-def _digest(data: bytes) -> str:
+def digest_of(data: bytes) -> str:
+    """32 hexadecimal digits that name a file's content, BLAKE2b."""
     return blake2b(data, digest_size=DIGEST_BYTES).hexdigest()

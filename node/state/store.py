@@ -2,7 +2,8 @@
 
 `save` writes a generation file (temporary name, fsync, rename, fsync of the folder) and then
 commits one SQLite row that makes it current. Whatever moment `kill -9` strikes, the row points at
-a complete file, so at most the cycle being saved is lost. The two newest generations are kept.
+a complete file, so at most the cycle being saved is lost. The two newest generations are kept, and
+beside them spaced ones to go back to (`node.state.spacing`): files that were written anyway.
 
 SQLite runs with a rollback journal and synchronous=FULL. WAL would save an fsync per commit, which
 once a cycle is worth nothing, and would cost two more files that belong to the database and must
@@ -24,10 +25,14 @@ from stat import S_IMODE
 from gossip.errors import StateError
 from node.state import generations
 from node.state.generations import Generation, Snapshot
+from node.state.spacing import Keep, spaced
 
-__all__ = ["Snapshot", "Store", "look"]
+__all__ = ["InUseError", "Snapshot", "Store", "look"]
 
 KEPT = 2
+PINNED_MAX = 4
+"""Generations kept because a rollback left them; the oldest make room. Our choice: who goes back
+for the fifth time is not going to undo the first."""
 DATABASE = "state.sqlite"
 LOCK = "lock"
 LOOKS_MAX = 5
@@ -39,15 +44,21 @@ CREATE TABLE generation (
 ) STRICT
 """
 
-_FORGET = """
-DELETE FROM generation WHERE number NOT IN
-    (SELECT number FROM generation ORDER BY number DESC LIMIT ?)
-"""
+_INSERT = "INSERT INTO generation (number, cycle, digest) VALUES (?, ?, ?)"
+
+_DELETE = "DELETE FROM generation WHERE number = ?"
+
+_PIN = "ALTER TABLE generation ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0"
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], object], ...] = (
     lambda database: database.execute(_CREATE),
+    lambda database: database.execute(_PIN),
 )
 """Each brings the schema one version up; SQLite's user_version counts those done."""
+
+
+class InUseError(StateError):
+    """A node is using the state folder."""
 
 
 class Store:
@@ -56,10 +67,14 @@ class Store:
     Attributes:
         folder: the state folder; other rooms may keep their own files in it.
         warnings: what was found damaged and set aside so far, one line each, for the log.
+        keep: which generations stay beside the two newest.
+        before_save: called first in each `save`, in its thread; must not raise.
     """
 
     def __init__(self, folder: Path, lock: int) -> None:
         self.folder = folder
+        self.keep = Keep()
+        self.before_save: Callable[[], None] = lambda: None
         self.warnings: list[str] = []
         self._lock = lock
         self._database = self._opened()
@@ -84,21 +99,36 @@ class Store:
             os.close(lock)
             raise
 
-    def save(self, snapshot: Snapshot) -> None:
+    def save(self, snapshot: Snapshot, *, forget: bool = True) -> Generation:
         """Make this the current snapshot. When it returns, a crash or a power cut cannot undo it.
+
+        Args:
+            snapshot: to be saved.
+            forget: let generations go that `keep` has no use for.
 
         Raises:
             StateError: it could not be stored. The snapshot saved before stays current.
         """
+        self.before_save()
         generation = generations.write(self.folder, self._number + 1, snapshot)
         try:
-            self._record(generation, snapshot.cycle)
+            self._record(generation, snapshot.cycle, forget=forget)
         except StateError:
             with suppress(OSError):
                 (self.folder / generation.name).unlink(missing_ok=True)
             raise
         self._number = generation.number
         self._prune()
+        return generation
+
+    def pin(self, number: int) -> None:
+        """Keep this generation whatever `keep` says, until `PINNED_MAX` later ones are pinned."""
+        self._execute(("UPDATE generation SET pinned = 1 WHERE number = ?", (number,)))
+
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """All that are kept, newest first."""
+        return tuple(self._rows())
 
     def load(self) -> Snapshot | None:
         """The newest sound snapshot; None in a folder that never held one.
@@ -113,7 +143,7 @@ class Store:
             snapshot = generations.read(self.folder, generation)
             if snapshot is not None:
                 if not rows:
-                    self._record(generation, snapshot.cycle)
+                    self._adopt(generation, snapshot.cycle)
                 return snapshot
             self._damaged(generation)
         if self.warnings:
@@ -130,10 +160,35 @@ class Store:
             os.close(self._lock)
             self._lock = -1
 
-    def _record(self, generation: Generation, cycle: int) -> None:
-        """In one transaction: the new row, and the end of those too old."""
-        row = (generation.number, cycle, generation.digest)
-        self._execute(("INSERT INTO generation VALUES (?, ?, ?)", row), (_FORGET, (KEPT,)))
+    def _record(self, generation: Generation, cycle: int, *, forget: bool) -> None:
+        """In one transaction: the new row, and the end of those too many."""
+        leaving = self._too_many(generation.number, cycle) if forget else []
+        insert = (_INSERT, (generation.number, cycle, generation.digest))
+        self._execute(insert, *((_DELETE, (number,)) for number in leaving))
+
+    def _too_many(self, newest: int, cycle: int) -> list[int]:
+        """The numbers of rows that go once there is a newest one."""
+        query = "SELECT number, cycle, pinned FROM generation ORDER BY number"
+        try:
+            rows = [*self._database.execute(query), (newest, cycle, 0)]
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+        stay = spaced([row[1] for row in rows], self.keep)
+        pinned = [row[0] for row in rows if row[2]][-PINNED_MAX:]
+        return [
+            row[0]
+            for place, row in enumerate(rows[:-KEPT])
+            if place not in stay and row[0] not in pinned
+        ]
+
+    def _adopt(self, newest: Generation, cycle: int) -> None:
+        """The database was lost: enter what is sound among the files, the older ones as well."""
+        found = [(newest, cycle)]
+        for older in self._files():
+            if older.number < newest.number:
+                snapshot = generations.read(self.folder, older)
+                found += [] if snapshot is None else [(older, snapshot.cycle)]
+        self._execute(*((_INSERT, (each.number, at, each.digest)) for each, at in found))
 
     def _execute(self, *statements: tuple[str, tuple[object, ...]]) -> None:
         try:
@@ -154,16 +209,19 @@ class Store:
         try:
             return [Generation(number, digest) for number, digest in self._database.execute(query)]
         except sqlite3.Error as error:
-            raise StateError(
-                f"{self.folder / DATABASE}: cannot be read ({error}); mend the permissions or the "
-                "disk, or name another state folder"
-            ) from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: sqlite3.Error) -> StateError:
+        return StateError(
+            f"{self.folder / DATABASE}: cannot be read ({error}); mend the permissions or the "
+            "disk, or name another state folder"
+        )
 
     def _damaged(self, generation: Generation) -> None:
         kept = generations.set_aside(self.folder / generation.name)
         what = f"is damaged and was kept as {kept.name}." if kept else "is missing."
         self.warnings.append(f"{self.folder / generation.name}: {what}")
-        self._execute(("DELETE FROM generation WHERE number = ?", (generation.number,)))
+        self._execute((_DELETE, (generation.number,)))
 
     def _prune(self) -> None:
         """Remove generation files that no row names; one that cannot go now goes next time."""
@@ -254,7 +312,7 @@ def _locked(path: Path) -> int:
     except BlockingIOError as error:
         holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
-        raise StateError(
+        raise InUseError(
             f"{path.parent}: a node with pid {holder} is using it; stop that one, or give this one "
             "a state_dir of its own"
         ) from error

@@ -178,7 +178,7 @@ def test_a_newer_schema_is_refused_and_an_older_one_migrated(
         kept = Store.open(folder)
         assert same(kept.load(), snapshot(7))
         kept.close()
-    with pytest.raises(StateError, match=r"newer Hedgerow \(schema 2, this one knows 1\)"):
+    with pytest.raises(StateError, match=r"newer Hedgerow \(schema 3, this one knows 2\)"):
         Store.open(folder)
 
 

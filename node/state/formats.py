@@ -1,0 +1,63 @@
+"""The format of a snapshot: its number, and the way from each older one to the present.
+
+    format  release              what changed
+    1       before this number   no number is written
+    2       with generations     `made`: how the node was; `ledger`: the last entry noted before
+
+A file of an older format is brought up in memory, one step after the other, and stays on disk as it
+is until newer ones have outlived it. Whoever changes what is saved so that the loading code no
+longer reads the old form raises FORMAT, adds a step here, and adds a file of the format before to
+`tests/node/states`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from gossip.errors import StateError
+from node.state.snapshot import Snapshot
+
+FORMAT = 2
+FIRST = 1
+"""Files that tell no format have this one."""
+
+
+def _made_and_ledger(before: Snapshot) -> Snapshot:
+    """1 to 2: nothing is known of when it was made, nor of a ledger."""
+    return Snapshot(before.cycle, before.arrays, {"made": {}, "ledger": 0} | before.small)
+
+
+MIGRATIONS: dict[int, Callable[[Snapshot], Snapshot]] = {1: _made_and_ledger}
+"""From each older format to the next one."""
+
+
+def upgraded(found: Snapshot, told: Any, where: str) -> Snapshot:
+    """A snapshot in the present format.
+
+    Args:
+        found: as it was read.
+        told: the format that the file tells; None for none.
+        where: the file, for messages.
+
+    Raises:
+        StateError: a newer Hedgerow wrote it, it tells no format that there is, or what it holds
+            does not allow a step. The file is left as it is.
+    """
+    number = FIRST if told is None else told
+    if type(number) is not int or number < FIRST:
+        raise StateError(f"{where}: tells format {str(told)[:40]!r}; restore it from a backup")
+    if number > FORMAT:
+        raise StateError(
+            f"{where}: has format {number}, and this Hedgerow knows those up to {FORMAT}: a newer "
+            "one wrote it. Install that release again, or name another node.state_dir. Nothing "
+            "was changed"
+        )
+    for step in range(number, FORMAT):
+        try:
+            found = MIGRATIONS[step](found)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(
+                f"{where}: has format {number} and cannot be brought from format {step} to "
+                f"{step + 1} ({error!r}); go back to the release that wrote it, or name another "
+                "node.state_dir. Nothing was changed"
+            ) from error
+    return found
