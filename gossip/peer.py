@@ -307,7 +307,7 @@ class Peer:
             self._report(Topic.TRAINED, detail=detail, value=event.loss)
         self._push(self._strategy.on_trained())
 
-    def _push(self, count: int) -> None:
+    def _push(self, count: int, *, greets: bool = False) -> None:
         if count == 0:
             return
         serial = self._tick()
@@ -316,7 +316,8 @@ class Peer:
             return
         fragments = self._config.fragments_per_push
         indices = self._model.draw_fragments(self._seed, self.me.peer, serial, fragments)
-        message = self._own_model(serial, indices, answer=self._strategy.asks_for_answer)
+        asks = greets or self._strategy.asks_for_answer
+        message = self._own_model(serial, indices, answer=asks)
         frame = encode(message, self._digest)
         for target in targets:
             self._out.append(Send(target, frame))
@@ -334,12 +335,14 @@ class Peer:
     def _coin(self, serial: int, purpose: Purpose) -> float:
         return fraction(self._seed, self.me.peer, serial, purpose) if self._strategy.flips else 0.0
 
-    def _own_model(self, serial: int, indices: Iterable[int], *, answer: bool) -> Model:
-        """For one peer: with it goes half of what we hold of the mesh's mean."""
+    def _own_model(
+        self, serial: int, indices: Iterable[int], *, answer: bool, sums: bool = True
+    ) -> Model:
+        """For one peer: with it goes half of what we hold of the mesh's mean, unless told not."""
         holds = b"" if self._immunity is None else self._immunity.holds
-        me, sums = self.me.peer, self._averaging.share()
+        me, given = self.me.peer, self._averaging.share() if sums else None
         return self._model.message(
-            self._seed, me, serial, indices, answer=answer, holds=holds, sums=sums
+            self._seed, me, serial, indices, answer=answer, holds=holds, sums=given
         )
 
     # Antigens
@@ -429,8 +432,9 @@ class Peer:
         serial = self._tick()
         # Before merging, and of the same fragments: both sides of a pairwise exchange must average
         # the same two vectors, and a question must not be answered with much more than it brought.
-        answers = message.answer and self._strategy.asks_for_answer
-        own = self._own_model(serial, values, answer=False) if answers else None
+        mutual = self._strategy.asks_for_answer  # else it greets, and who greets often gets no sums
+        answers = message.answer and (mutual or self._config.greets)
+        own = self._own_model(serial, values, answer=False, sums=mutual) if answers else None
         coin = self._coin(serial, Purpose.REACTIVE)
         verdict = self._strategy.on_model(sender, values, coin, wants_answer=message.answer)
         if message.holds:
@@ -449,6 +453,7 @@ class Peer:
     def _greet(self, knew: int, sender: PeerId) -> None:
         if not knew and len(self._membership.view):
             self._report(Topic.JOINED, sender)
+            self._push(int(self._config.greets), greets=True)
 
     # Peers that go
 

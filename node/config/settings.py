@@ -139,7 +139,7 @@ class MeshSettings:
     def peer_config(self) -> PeerConfig:
         """The protocol's settings; what is not offered here keeps PeerConfig's default."""
         given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return PeerConfig(**given, sums_length=LENGTH)
+        return PeerConfig(**given, sums_length=LENGTH, greets=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,8 +184,9 @@ class Mesh(RuleBasedStateMachine):
         pushed=st.integers(1, 3),
         encoding=st.sampled_from(Encoding),
         length=st.sampled_from([0, 3]),
+        greets=st.booleans(),
     )
-    def begin(self, mode, fixed, samplers, pushed, encoding, length):
+    def begin(self, mode, fixed, samplers, pushed, encoding, length, greets):
         self.now_us = 0
         self.fixed = fixed
         self.config = PeerConfig(
@@ -202,6 +203,7 @@ class Mesh(RuleBasedStateMachine):
             view_size=3,
             shuffle_size=2,
             samplers=samplers,
+            greets=greets,
             probe_cycles=1,
             antigens_max=self.antigens_max,
             sums_length=length,

@@ -43,7 +43,7 @@ def test_a_value_out_of_bounds_is_named(key, value):
 
 def test_every_number_has_bounds():
     for field in fields(PeerConfig):
-        if isinstance(field.default, int | float):
+        if isinstance(field.default, int | float) and not isinstance(field.default, bool):
             with pytest.raises(ConfigError):
                 PeerConfig(**{field.name: 2**63})
 

@@ -1,6 +1,7 @@
 """The peer as a whole: timers, refusals, isolation, failures, and the driver's contract."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from gossip.actions import Disconnect, Report, Send, SetTimer, Topic, Train
 from gossip.codec import decode, encode, pack
 from gossip.config import Encoding, Exchange, PeerConfig
 from gossip.contacts import PeerId
-from gossip.events import PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
+from gossip.events import Contribute, PeerLost, Received, Start, Stop, Timer, TimerFired, Trained
 from gossip.fingerprint import Fingerprint
 from gossip.messages import Leave, Model, Refuse, Shuffle
 from gossip.neighbours import DOWN_CYCLES
@@ -166,6 +167,40 @@ def test_a_restarted_peer_returns_through_remembered_addresses_alone():
     mesh.run_cycles(10)
     assert len(mesh.views()[peer_id(5)]) == 5
     assert all(peer_id(5) in view for p, view in mesh.views().items() if p != peer_id(5))
+
+
+@pytest.mark.parametrize("exchange", Exchange)
+def test_a_newcomer_and_who_it_joins_by_exchange_models_before_a_cycle_is_over(exchange):
+    def heard(*, greets: bool) -> dict[PeerId, set[PeerId | None]]:
+        mesh = Mesh(PeerConfig(exchange=exchange, jitter=0.0, greets=greets, sums_length=3))
+        mesh.start(0)
+        mesh.start(1, bootstrap=(0,))
+        mesh.start(2, bootstrap=(0,))
+        mesh.run_cycles(1)  # what is sent when the first cycle begins arrives after that
+        merged = [(by, r.peer) for _, by, r in mesh.reports if r.topic is Topic.MERGED]
+        return {peer_id(i): {other for by, other in merged if by == peer_id(i)} for i in range(3)}
+
+    first, second, newcomer = (peer_id(i) for i in range(3))
+    assert heard(greets=False) == {first: set(), second: set(), newcomer: set()}
+    found = heard(greets=True)
+    assert second in found[first]
+    assert first in found[second]
+    (asked,) = found[newcomer]
+    assert newcomer in found[PeerId(str(asked))]
+
+
+def test_who_greets_often_is_answered_with_models_but_gets_no_more_of_the_mean():
+    peer = make_peer(0, PeerConfig(jitter=0.0, greets=True, sums_length=3))
+    peer.handle(Start(), 0)
+    peer.handle(Contribute(np.ones(3)), 1)
+    greeting = replace(decode(a_model(), DIGEST, 10_000), answer=True)
+    for moment in range(2, 5):
+        actions = peer.handle(Received(peer_id(1), encode(greeting, DIGEST)), moment)
+        answers = [decode(send.frame, DIGEST, 10_000) for send in sends(actions)]
+        (model,) = [each for each in answers if isinstance(each, Model)]
+        assert model.fragments
+        assert not model.answer
+        assert model.sums is None
 
 
 @pytest.mark.parametrize("mode", Exchange)

@@ -60,7 +60,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert loaded.alerts_path == tmp_path / "out/alerts.jsonl"
     assert loaded.status_socket == tmp_path / "state/status.sock"
     assert loaded.mesh.peer_config() == PeerConfig(
-        cycle_us=2_000_000, exchange=Exchange.EPIDEMIC, fanout=3, sums_length=LENGTH
+        cycle_us=2_000_000, exchange=Exchange.EPIDEMIC, fanout=3, sums_length=LENGTH, greets=True
     )
     assert [sensor.path for sensor in loaded.sensors] == [
         tmp_path / "eve.json",
@@ -99,7 +99,7 @@ def test_every_limit_reaches_the_transport(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     loaded = Settings.load(write(tmp_path, ""))
-    assert loaded.mesh.peer_config() == PeerConfig(sums_length=LENGTH)
+    assert loaded.mesh.peer_config() == PeerConfig(sums_length=LENGTH, greets=True)
     assert loaded.detector.share_tail
     assert loaded.limits.transport() == Limits()
     assert loaded.detector.budget == BUDGET
