@@ -110,6 +110,15 @@ class Watch:
         return self._memory.samples
 
     @property
+    def flooded(self) -> bool:
+        """Whether there is a flood of flows, see `Memory`."""
+        return self._memory.flooded
+
+    @flooded.setter
+    def flooded(self, flooded: bool) -> None:
+        self._memory.flooded = flooded
+
+    @property
     def storm(self) -> bool:
         """Whether attacks are so frequent now that an unlabelled flow proves nothing."""
         return self._memory.storm
@@ -193,7 +202,9 @@ class Watch:
         anomalous = np.zeros(len(rows), np.bool_)
         if judged is not None:
             anomalous = judged.anomalous & ~cold
-            anomalous = self._pardon(anomalous, rows, serving)
+            pardoned = self._pardoned(anomalous, rows, serving)
+            anomalous &= ~pardoned
+            cold |= pardoned  # the rows that the word was about are learnt from, and they alone
             judged = replace(judged, anomalous=anomalous)
         score = np.zeros(len(rows)) if judged is None else judged.score
         trusted: list[tuple[int, bool]] = []
@@ -227,18 +238,16 @@ class Watch:
         self._memory.hear(words)
         self._pardons = Pardons(words.get("benign"))
 
-    def _pardon(
+    def _pardoned(
         self, anomalous: NDArray[np.bool_], rows: Rows, serving: Serving | None
     ) -> NDArray[np.bool_]:
-        """Those of the anomalous rows that no person called benign, bool `(n,)`."""
+        """Which of the anomalous rows are like some that a person called benign, bool `(n,)`."""
+        found = np.zeros(len(rows), np.bool_)
         picked = np.flatnonzero(anomalous)
-        if serving is None or not len(self._pardons) or not len(picked):
-            return anomalous
-        pardoned = self._pardons(rows[picked], serving.scaler)
-        self.seen.pardoned += int(pardoned.sum())
-        left = anomalous.copy()
-        left[picked[pardoned]] = False
-        return left
+        if serving is not None and len(self._pardons) and len(picked):
+            found[picked] = self._pardons(rows[picked], serving.scaler)
+            self.seen.pardoned += int(found.sum())
+        return found
 
     def judge(self, rows: Rows) -> Judged | None:
         """What the serving model says of unscaled rows `(n, features)`; None without a model.
