@@ -1,6 +1,6 @@
 """One whole node: sensors and detector on one side, the mesh on the other, the disk below.
 
-    sensors ── Source ── Watch ── Alerter
+    sensors ── Source ── Pump ── Watch ── Alerter
                            │
     Peer ── Driver ── Trainer ── Store
       │        └───── Immune
@@ -12,8 +12,9 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from math import nan
 from typing import Any
 
 import trio
@@ -43,6 +44,8 @@ from node.control.desk import Desk
 from node.detection import fingerprint_of, new_learner, new_watch
 from node.driver import Driver
 from node.intake.making import make_source
+from node.intake.pump import Pump, Saved
+from node.intake.queue import FlowQueue
 from node.intake.running import Sensing
 from node.intake.source import Source
 from node.logs import configure, get_logger
@@ -65,6 +68,8 @@ from node.status.reports import Reports
 from node.threads import off_the_loop
 from node.trainer import Trainer
 from node.verdicts.book import Book
+from node.watch.pressure import Pressure
+from node.web.served import Served, begin
 
 _log = get_logger("node")
 
@@ -82,6 +87,7 @@ class Started:
     name: str
     peer: PeerId
     addresses: tuple[str, ...]
+    served: Served = field(default_factory=Served)
 
 
 async def run(
@@ -188,6 +194,15 @@ class Gateway:
         known = len(store.warnings)
         self._sensing = Sensing(self._restored(store.load()))
         self._intakes = self._sensing.sources
+        self._pressure = Pressure(settings.flood.flows_per_s)
+        self._pump = Pump(
+            self._intakes,
+            FlowQueue(settings.flood.queue_max, seed, identity.peer),
+            self._pressure,
+            self._judge,
+            self._pace,
+            lambda: self._watch.state is State.LEARNING,
+        )
         self._heed()
         self._reloader = Reloader(settings, self._appliers(), self._health)
         for warning in store.warnings[known:]:
@@ -231,7 +246,7 @@ class Gateway:
             make_source(sensor, positions.get(sensor.place)) for sensor in self._settings.sensors
         ]
 
-    def _snapshot(self, peer: Peer) -> Snapshot:
+    def _snapshot(self, peer: Peer, positions: Saved | None = None) -> Snapshot:
         """Everything as it is between two events, copied.
 
         A training that is under way is not part of it, on neither side of the model.
@@ -244,7 +259,7 @@ class Gateway:
         small = {
             "fingerprint": self._fingerprint.text,
             "remembered": [[c.peer, list(c.addresses)] for c in peer.remembered],
-            "sensors": {i.settings.place: i.saved() for i in self._intakes},
+            "sensors": self._pump.positions() if positions is None else positions,
             "incidents": self._alerter.saved(),
             "share_tail": self._settings.detector.share_tail,
             "scaling": self._settings.detector.scaling,
@@ -315,6 +330,7 @@ class Gateway:
                 self._alerter,
                 self._immune,
                 health=self._health,
+                pump=self._pump,
             )
             bootstrap = merge_contacts([parse_contact(a) for a in settings.node.bootstrap])
             others = tuple(c for c in bootstrap if c.peer != transport.peer)
@@ -326,7 +342,8 @@ class Gateway:
                 await nursery.start(
                     partial(service.serve, settings.status_socket, desk.status, answer)
                 )
-                found = Started(self._name, transport.peer, transport.addresses)
+                served = begin(settings, desk, nursery)
+                found = Started(self._name, transport.peer, transport.addresses, served)
                 _log.info("listening", peer=found.peer, addresses=list(found.addresses))
                 if started is not None:
                     started(found)
@@ -334,9 +351,11 @@ class Gateway:
                 nursery.start_soon(self._saver.run)
                 self._clock = ClockWatch(head.epoch_s, self._health)
                 nursery.start_soon(self._clock.run)
-                self._sensing.start(nursery, lambda source: source.run(self._take, self._pace))
+                self._sensing.start(nursery, self._pump.attend)
+                nursery.start_soon(self._pump.run)
                 await driver.run(start)
                 nursery.cancel_scope.cancel()
+            self._pump.finish()
             self._alerter.close()
             if journal is not None:
                 journal.close()
@@ -366,24 +385,23 @@ class Gateway:
         await self._stopping.wait()
         driver.stop()
 
-    def _take(self, flows: Sequence[Flow]) -> None:
-        """Flows of any sensor. Their own time, not ours, says when an incident is over."""
+    def _judge(self, flows: list[Flow], now_ts_s: float | None) -> None:
+        """Flows of all sensors. Their own time, not ours, says when an incident is over."""
         self._since_training += len(flows)
+        self._watch.flooded = self._pressure.flooded
         serving = self._watch.serving  # it may give way to another because of these flows
         anomalies = self._watch.observe(flows)
-        self._alerter.take(anomalies, serving, self._flow_time_s(), flows)
+        self._alerter.take(anomalies, serving, now_ts_s, flows)
 
     async def _pace(self) -> None:
         """Wait, while learning, until what was taken has been trained on."""
         while self._watch.state is State.LEARNING and self._since_training >= LEARNING_FLOWS_MAX:
             await self._next_training.wait()
 
-    def _flow_time_s(self) -> float:
-        """The time of the sensor furthest behind, so that none ends another one's incidents."""
-        clocks = [i.clock_s for i in self._intakes if not i.finished and i.clock_s is not None]
-        return min(clocks, default=0.0)
-
     async def _train(self, action: Train, peer: Peer, now_s: float) -> Trained:
+        if self._pressure.look():
+            self._pressure.paused()
+            return Trained(action.cycle, None, 0, nan)
         norms = peer.norms if self._settings.detector.scaling == "mesh" else ()
         plan = self._immune.plan(action, self._watch, peer.antigens, now_s, norms)
         done = await off_the_loop(partial(self._immune.carry_out, plan))
@@ -400,11 +418,12 @@ class Gateway:
         self._next_training.set()
         self._next_training = trio.Event()
         self._trained = self._trainer.to_arrays()
-        mesh = None if (heard := peer.mesh) is None else MeshTail.of(*heard)
-        self._watch.serve(self._trainer.whole(peer.vector), peer.cycle, mesh)
+        if not self._pressure.flooded:  # what merges brought meanwhile serves after the flood
+            mesh = None if (heard := peer.mesh) is None else MeshTail.of(*heard)
+            self._watch.serve(self._trainer.whole(peer.vector), peer.cycle, mesh)
         driver.contribute(self._watch.told if self._settings.detector.share_tail else None)
         self._immune.tell(driver.present)
-        self._saver.ask(self._snapshot(peer))
+        self._pump.settle(lambda positions: self._saver.ask(self._snapshot(peer, positions)))
 
 
 def _recorder(journal: Journal) -> Callable[[Event, int, Sequence[Action]], None]:

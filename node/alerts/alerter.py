@@ -55,7 +55,7 @@ class Alerter:
         self,
         anomalies: Sequence[Anomaly],
         serving: Serving | None,
-        now_ts_s: float,
+        now_ts_s: float | None,
         flows: Sequence[Flow] = (),
     ) -> None:
         """Report what these flows begin and how it goes on; close what is over.
@@ -63,7 +63,8 @@ class Alerter:
         Args:
             anomalies: flows over the threshold of `serving`.
             serving: the model that judged them.
-            now_ts_s: what time it is by the flows' own clocks; what is quiet since is over.
+            now_ts_s: what time it is by the flows' own clocks; what is quiet since is over;
+                None where they do not tell.
             flows: all of which these are the anomalous ones.
         """
         now_s = trio.current_time()
@@ -86,7 +87,8 @@ class Alerter:
                 incident.judge = judge
                 self._report(incident, judge, now_s)
             self._end(changes.closed, now_s)
-        self._end(self._incidents.advance(now_ts_s), now_s)
+        if now_ts_s is not None:
+            self._end(self._incidents.advance(now_ts_s), now_s)
         self._file.tick(now_s)
 
     def _report(self, incident: Incident, judge: Verdict, now_s: float) -> None:

@@ -24,6 +24,7 @@ from node.config.annotations import (
     Size,
     printable,
 )
+from node.config.flooding import FloodSettings
 from node.config.sensing import SensorSettings
 from node.config.web import DashboardSettings, MetricsSettings
 from node.p2p.limits import Limits
@@ -322,6 +323,7 @@ class Settings:
     status: StatusSettings = field(default_factory=StatusSettings)
     dashboard: DashboardSettings = field(default_factory=DashboardSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    flood: FloodSettings = field(default_factory=FloodSettings)
     log: LogSettings = field(default_factory=LogSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)

@@ -151,6 +151,7 @@ class LogSource(Handing):
             flows = [flow for line in lines if (flow := self._parser.parse(line)) is not None]
             self._count_losses(follower)
             self._hand_over(flows, take)
+            self.live |= not lines  # from then on it is as far as its sensor
             await trio.sleep(0 if lines else POLL_S)
 
     def _is_there(self) -> bool:

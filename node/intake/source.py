@@ -32,11 +32,16 @@ class Source(Protocol):
         settings: which sensor, and how to read it.
         finished: whether it has ended for good, as a log that is read whole does at its end.
         last_ts: start of the flow handed over last, s since 1970; None before the first.
+        live: whether what it hands over is of now, so that it may be a flood, see
+            `node.intake.pump`.
+        patient: whether what it does not read now is still there later, as in a log.
     """
 
     settings: SensorSettings
     finished: bool
     last_ts: float | None
+    live: bool
+    patient: bool
 
     @property
     def stats(self) -> ReadStats:
@@ -66,17 +71,18 @@ class Handing(ABC):
 
     Args:
         settings: which sensor, and how to read it.
-        unit: what its `stats.lines` count, in a warning's words.
 
     Attributes:
-        finished: see `Source`; last_ts likewise.
+        finished: see `Source`; last_ts, live and patient likewise.
     """
 
-    def __init__(self, settings: SensorSettings, unit: str = "line") -> None:
+    live = False
+    patient = True
+
+    def __init__(self, settings: SensorSettings) -> None:
         self.settings = settings
         self.finished = False
         self.last_ts: float | None = None
-        self._unit = unit
         self._lately: deque[float] = deque(maxlen=CLOCK_FLOWS)
         self._taken = 0
         self._warned_bad = 0
@@ -108,12 +114,16 @@ class Handing(ABC):
     def _warn_of_bad_lines(self) -> None:
         """At the first bad one, and then each time their number has doubled."""
         stats = self.stats
-        if stats.bad < max(1, 2 * self._warned_bad):
+        bad = stats.bad + stats.refused
+        if bad < max(1, 2 * self._warned_bad):
             return
-        self._warned_bad = stats.bad
-        samples = "; ".join(f"{self._unit} {s.number}: {s.reason}" for s in stats.samples)
-        counts = {f"bad_{self._unit}s": stats.bad}
-        self._warn(f"{self._unit}s were skipped", **counts, of=stats.lines, first=samples)
+        self._warned_bad = bad
+        if stats.received:  # datagrams and packets have no number that anybody could look up
+            first = "; ".join(sample.reason for sample in stats.samples)
+            self._warn("some of what came was skipped", skipped=bad, of=stats.received, first=first)
+            return
+        first = "; ".join(f"line {s.number}: {s.reason}" for s in stats.samples)
+        self._warn("lines were skipped", bad_lines=bad, of=stats.lines, first=first)
 
     def _info(self, event: str, **more: Any) -> None:
         _log.info(event, sensor=self.settings.place, **more)

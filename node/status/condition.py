@@ -14,11 +14,20 @@ from node.alerts.alerter import Alerter
 from node.antigens.immune import Immune
 from node.config.settings import Settings
 from node.driver import Driver
+from node.intake.pump import Pump
+from node.intake.queue import Lane
 from node.intake.source import Source
 from node.p2p.stats import Traffic
 from node.p2p.transport import Transport
 from node.service.health import Health
-from node.status.document import DetectorStatus, MeshStatus, PeerStatus, SensorStatus, Status
+from node.status.document import (
+    DetectorStatus,
+    FloodStatus,
+    MeshStatus,
+    PeerStatus,
+    SensorStatus,
+    Status,
+)
 from node.status.reports import Reports
 from node.watch.watch import Watch
 
@@ -48,6 +57,7 @@ class Condition:
     immune: Immune
     since: float = field(default_factory=trio.current_time)
     health: Health = field(default_factory=Health)
+    pump: Pump | None = None
 
     def document(self) -> Status:
         """The node as it is now."""
@@ -62,16 +72,25 @@ class Condition:
             detail=detail,
             addresses=self.transport.addresses,
             mesh=self._mesh(),
-            sensors=tuple(
-                SensorStatus(
-                    i.settings.kind, i.settings.place, i.stats.flows, i.stats.bad, i.last_ts
-                )
-                for i in self.intakes
-            ),
+            sensors=tuple(self._sensor(source) for source in self.intakes),
+            flood=FloodStatus() if self.pump is None else self.pump.status(),
             detector=self._detector(),
             antigens=self.immune.status(self.driver.peer.antigens),
             alerts=self.alerter.status(),
             service=self.health.status(),
+        )
+
+    def _sensor(self, source: Source) -> SensorStatus:
+        place, stats = source.settings.place, source.stats
+        lane = Lane() if self.pump is None else self.pump.lane(source)
+        return SensorStatus(
+            source.settings.kind,
+            place,
+            stats.flows,
+            stats.bad,
+            source.last_ts,
+            judged=lane.judged,
+            shed=lane.shed,
         )
 
     def _state(self) -> tuple[str, str]:

@@ -68,14 +68,43 @@ class MeshStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FloodStatus:
+    """More flows than the gateway should spend its time on, see `node.watch.pressure`.
+
+    Args:
+        now: whether there is a flood; since_s ago, None without one.
+        floods: since the start, the present one included.
+        flows: that came in them.
+        shed: flows let fall since the start, in floods or not.
+        waiting: handed over by a sensor and not judged yet.
+        pauses: trainings that were left out.
+    """
+
+    now: bool = False
+    since_s: float | None = None
+    floods: int = 0
+    flows: int = 0
+    shed: int = 0
+    waiting: int = 0
+    pauses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SensorStatus:
-    """One sensor's log: what was read, and what could not be."""
+    """One sensor's log: what was read, and what could not be.
+
+    Args:
+        judged: flows that the detector has seen; shed, those let fall because too many came. What
+            is left of flows, waits.
+    """
 
     kind: str
     path: str
     flows: int = 0
     bad_lines: int = 0
     last_flow_ts_s: float | None = None
+    judged: int = 0
+    shed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +184,9 @@ class AntigenStatus:
         origin: the peer that made it.
         evidence: rows that it was made of.
         created_s: seconds since 1970; expires_s likewise.
-        state: "own"; "used", "known" (used beside rows of its own), "vouched" (other origins say
-            the same) or "approved" (by the operator), which are learnt from; "quarantined";
+        state: "own"; "used", "known" (used beside rows of its own), "part" (used without the
+            components that cost too much), "vouched" (other origins say the same) or "approved" (by
+            the operator), which are learnt from; "quarantined";
             "waiting" for the next training.
         false_alarms: share of own benign flows that it would make alarm, estimated; None where
             none was measured.
@@ -257,6 +287,7 @@ class Status:
     mesh: MeshStatus = field(default_factory=MeshStatus)
     sensors: tuple[SensorStatus, ...] = ()
     detector: DetectorStatus = field(default_factory=DetectorStatus)
+    flood: FloodStatus = field(default_factory=FloodStatus)
     antigens: AntigensStatus = field(default_factory=AntigensStatus)
     alerts: AlertsStatus = field(default_factory=AlertsStatus)
     version: int = VERSION

@@ -13,6 +13,7 @@ from node.status.document import (
     AlertsStatus,
     AntigensStatus,
     DetectorStatus,
+    FloodStatus,
     MeshStatus,
     SensorStatus,
     ServiceStatus,
@@ -40,6 +41,7 @@ def render(status: Status) -> Text:
         *_detector(status.detector),
         *_antigens(status.antigens, time.time()),
         *(_sensors(status.sensors) if status.sensors else ()),
+        *_flood(status.flood),
         *_alerts(status.alerts),
         *_service(status.service),
     ]
@@ -257,12 +259,26 @@ def _sensors(sensors: tuple[SensorStatus, ...]) -> Iterator[Text]:
             sensor.kind,
             f"{sensor.flows:,}",
             f"{sensor.bad_lines:,}",
+            f"{sensor.shed:,}",
             short_time(sensor.last_flow_ts_s),
             sensor.path,  # last: it may be long, and pushes nothing aside there
         )
         for sensor in sensors
     ]
-    return _table("Sensors", ("kind", "flows", "bad lines", "last flow", "log"), rows)
+    return _table("Sensors", ("kind", "flows", "bad lines", "shed", "last flow", "log"), rows)
+
+
+def _flood(flood: FloodStatus) -> Iterator[Text]:
+    """Only once there was one, or something was shed."""
+    if not flood.floods and not flood.shed:
+        return iter(())
+    since = "" if flood.since_s is None else f" for {duration_text(flood.since_s)}"
+    now = _said(f"now{since}: training pauses", "red") if flood.now else _said("over")
+    counts = (
+        f"{flood.floods:,} with {flood.flows:,} flows; {flood.shed:,} flows shed in all, "
+        f"{flood.waiting:,} waiting; {flood.pauses:,} trainings left out"
+    )
+    return _facts("Floods", [("state", now), ("counts", counts)])
 
 
 def _alerts(alerts: AlertsStatus) -> Iterator[Text]:

@@ -1,6 +1,6 @@
 """What a gateway remembers of its flows to learn from, and which of them it believes benign."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
@@ -38,6 +38,11 @@ COLD_FLOWS_MAX = 512
 eight ordinary flows it found seven anomalous (measured). So flows that start within 30 s of the
 first one's end are neither judged nor believed, but never more than these; our choice."""
 
+FLOOD_LABELLED_MAX = 128
+"""In one flood, labelled flows of a family that are learnt from: a quarter of what is kept of it
+(`SampleConfig.family_max`), so that no flood displaces all that was known of other attacks. Our
+choice."""
+
 SPAN_S_MIN = 60.0
 """Flows over less than a minute give no rate worth telling. Our choice."""
 
@@ -74,6 +79,8 @@ class Memory:
     Attributes:
         scaler: of this gateway's own rows; None before there are enough.
         budget: as given; it may be changed.
+        flooded: whether there is a flood of flows, of which unlabelled ones prove nothing; set by
+            whoever counts them.
     """
 
     def __init__(self, budget: float, samples: SampleConfig, seed: bytes, peer: str) -> None:
@@ -81,6 +88,8 @@ class Memory:
         self.samples = Samples(samples, seed, peer)
         self.scaler: Scaler | None = None
         self.budget, self._seed, self._peer = budget, seed, peer
+        self.flooded = False
+        self._flood_labelled: Counter[int] = Counter()
         self._early: list[Rows] = []
         self._recent: deque[str | None] = deque(maxlen=STORM_FLOWS)  # who sent an odd one
         self._cold_left = 0
@@ -136,7 +145,9 @@ class Memory:
         self.seen.first_ts_s = min(self.seen.first_ts_s, flow.ts)
         self.seen.last_ts_s = max(self.seen.last_ts_s, flow.ts)
         self.seen.anomalous += odd
-        if self.scaler is None:
+        if not self.flooded:
+            self._flood_labelled.clear()
+        if self.scaler is None and not self.flooded:
             self._early.append(row)
             if len(self._early) >= SCALER_ROWS:
                 self.scaler = Scaler.fit(np.stack(self._early))
@@ -145,9 +156,13 @@ class Memory:
         self.seen.labelled += label > 0
         self._recent.append(flow.orig_h if odd or label > 0 else None)
         trust = Trust.ODD if odd else Trust.CLEAN
-        if cold or self.storm or self._recent.count(flow.orig_h) >= BURST_FLOWS:
+        if cold or self.flooded or self.storm or self._recent.count(flow.orig_h) >= BURST_FLOWS:
             trust = Trust.UNKNOWN
             self.seen.quarantined += label == NO_LABEL
+        if self.flooded and label != NO_LABEL:
+            self._flood_labelled[label] += 1
+            if self._flood_labelled[label] > FLOOD_LABELLED_MAX:
+                return False, False
         role = self.samples.add(flow.uid, row, label, trust)
         believed = trust is not Trust.UNKNOWN and label in (NO_LABEL, BENIGN)
         return believed, role is Role.CALIBRATE

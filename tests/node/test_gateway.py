@@ -52,7 +52,7 @@ def test_three_nodes_join_by_one_address_learn_and_merge(tmp_path):
                         and s.detector.state == "watching"
                         and min(s.mesh.ages) > 0
                         and s.state == "running"
-                        and s.sensors[0].flows == CALM
+                        and s.sensors[0].judged == CALM
                     )
                 )
                 others = {other.started.peer for other in nodes if other is not node}
@@ -290,7 +290,7 @@ def test_a_backlog_is_not_over_before_there_is_a_model(tmp_path):
 
     async def main():
         async with running(settings) as a:
-            found = await a.until(lambda s: s.sensors[0].flows == 4_400)
+            found = await a.until(lambda s: s.sensors[0].judged == 4_400)
             assert found.detector.state == "watching"
             assert found.mesh.cycle >= 2_000 // LEARNING_FLOWS_MAX - 1
             assert any(each.source == ATTACKER for each in found.alerts.last)
@@ -309,8 +309,8 @@ def test_the_flows_time_is_that_of_the_sensor_furthest_behind(tmp_path):
 
     async def main():
         async with running(settings) as a:
-            await a.until(lambda s: [each.flows for each in s.sensors] == [CALM + 30, 2_000])
+            await a.until(lambda s: [each.judged for each in s.sensors] == [CALM + 30, 2_000])
             clocks = [intake.clock_s for intake in a.gateway._intakes]
-            assert a.gateway._flow_time_s() == clocks[0] < clocks[1]
+            assert a.gateway._pump.now_ts_s() == clocks[0] < clocks[1]
 
     patient(main)

@@ -47,11 +47,11 @@ def test_a_restart_goes_on_where_the_last_life_ended(tmp_path):
         async with running(settings.with_overrides({"node.bootstrap": [b.address]})) as a:
             await a.until(lambda s: exchanging(s) and s.detector.state == "watching")
             write(log, scan(120, CALM, labelled=True) + benign(200, first=CALM + 100))
-            found = await a.until(lambda s: s.sensors[0].flows == CALM + 320)
+            found = await a.until(lambda s: s.sensors[0].judged == CALM + 320)
             cycle = found.mesh.cycle
             await a.until(lambda s: s.mesh.cycle > cycle + 20)  # until the head knows scans
             write(log, scan(30, CALM + 320))
-            found = await a.until(lambda s: s.sensors[0].flows == CALM + 350 and scans(s))
+            found = await a.until(lambda s: s.sensors[0].judged == CALM + 350 and scans(s))
             return a, scans(found)[0]
 
     async def main():
@@ -76,7 +76,7 @@ def test_a_restart_goes_on_where_the_last_life_ended(tmp_path):
                 write(log, benign(100, first=CALM + 380) + scan(30, CALM + 480))
                 found = await again.until(
                     lambda s: (
-                        exchanging(s) and s.sensors[0].flows == 130 and s.mesh.cycle > cycle + 2
+                        exchanging(s) and s.sensors[0].judged == 130 and s.mesh.cycle > cycle + 2
                     )
                 )
                 (later,) = [each for each in scans(found) if each.incident == incident.incident]

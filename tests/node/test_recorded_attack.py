@@ -42,13 +42,13 @@ def test_an_attack_becomes_one_alert_an_incident(tmp_path):
     async def main():
         async with running(settings) as node:
             found = await node.until(
-                lambda s: s.sensors[0].flows == len(quiet) and s.detector.state == "watching"
+                lambda s: s.sensors[0].judged == len(quiet) and s.detector.state == "watching"
             )
             cycle = found.mesh.cycle
             found = await node.until(lambda s: s.mesh.cycle > cycle + 20)
             assert not found.alerts.suppressed
             write(log, attack)
-            found = await node.until(lambda s: s.sensors[0].flows == flows)
+            found = await node.until(lambda s: s.sensors[0].judged == flows)
             assert found.detector.flows_anomalous > scans / 2
             return found
 
