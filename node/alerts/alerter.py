@@ -1,6 +1,7 @@
 """From anomalous flows to alerts: one an incident, followed up, within a rate."""
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import trio
 from gossip.flows import Flow
 from node.alerts.incidents import Anomaly, Incident, Incidents, Verdict
 from node.alerts.records import Event
+from node.alerts.suppress import Suppression, first
 from node.alerts.writing import AlertFile
 from node.config.settings import Settings
 from node.control.describing import document_of
@@ -33,23 +35,33 @@ class Alerter:
     Args:
         settings: where to, how often, and when an incident ends.
         name: the gateway's, for the alerts.
+        wall_s: seconds since 1970, for when a rule expires.
 
     Attributes:
         contributors: tells whose knowledge the model holds on a family, see
             `node.alerts.contributors`.
 
     Raises:
+        ConfigError: the suppress rules are wrong.
         StateError: the file cannot be opened.
     """
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(
+        self, settings: Settings, name: str, wall_s: Callable[[], float] = time.time
+    ) -> None:
         detector = settings.detector
         self._incidents = Incidents(
             detector.gap_us, detector.incident_us_max, detector.incidents_max
         )
         self.contributors: Callable[[str], tuple[ContributorDocument, ...]] = lambda _: ()
         self._path = settings.alerts_path
-        self._file = AlertFile(self._path, settings.alerts.per_minute_max, name)
+        self._wall_s = wall_s
+        about = settings.alerts
+        self._suppression = Suppression(about.suppress)
+        self._muted = 0
+        self._file = AlertFile(
+            self._path, about.per_minute_max, name, about.format, about.events, about.outputs
+        )
 
     def take(
         self,
@@ -57,6 +69,7 @@ class Alerter:
         serving: Serving | None,
         now_ts_s: float | None,
         flows: Sequence[Flow] = (),
+        clock_ts_s: float | None = None,
     ) -> None:
         """Report what these flows begin and how it goes on; close what is over.
 
@@ -66,8 +79,10 @@ class Alerter:
             now_ts_s: what time it is by the flows' own clocks; what is quiet since is over;
                 None where they do not tell.
             flows: all of which these are the anomalous ones.
+            clock_ts_s: what time it is by the sensor that gave them, see `Incidents.observe`.
         """
         now_s = trio.current_time()
+        self._suppression.look(now_s)
         odd = {anomaly.flow.uid for anomaly in anomalies}
         self._incidents.ordinary(
             flow for flow in flows if flow.uid not in odd and flow.family in (None, "benign")
@@ -80,7 +95,7 @@ class Alerter:
                 serving.cycle,
                 serving.digest,
             )
-            changes = self._incidents.observe(anomalies)
+            changes = self._incidents.observe(anomalies, clock_ts_s)
             for incident in changes.opened:
                 incident.contributors = self.contributors(incident.family)
             for incident in changes.grown:
@@ -101,6 +116,12 @@ class Alerter:
         if incident.tried and incident.flows < TENFOLD * incident.tried:
             return
         incident.tried = incident.flows
+        rule = first(self._suppression.rules, incident, self._wall_s())
+        if rule is not None:
+            self._muted += not incident.rule
+            incident.rule = rule.name
+            return
+        incident.rule = ""
         if self._file.write(incident, judge, now_s):
             incident.told = incident.flows
             _log.warning(
@@ -133,8 +154,19 @@ class Alerter:
         )
         counts = (self._file.written, self._file.suppressed, self._file.failed)
         return AlertsStatus(
-            str(self._path), *counts, len(self._incidents), last, self._file.waiting
+            str(self._path),
+            *counts,
+            len(self._incidents),
+            last,
+            self._file.waiting,
+            self._muted,
+            len(self._suppression.rules),
+            self._suppression.refused,
         )
+
+    def reload(self) -> None:
+        """Read the suppress rules again; wrong ones are refused, and said in log and status."""
+        self._suppression.reload()
 
     def documents(self, limit: int) -> list[IncidentDocument]:
         """For `node.control.desk`: the newest activity first."""

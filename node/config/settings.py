@@ -14,6 +14,7 @@ from gossip.errors import ConfigError
 from gossip.learning.tails import LENGTH
 from node import addresses
 from node.config import tables
+from node.config.alerting import AlertSettings
 from node.config.annotations import (
     Check,
     Duration,
@@ -25,7 +26,9 @@ from node.config.annotations import (
     printable,
 )
 from node.config.flooding import FloodSettings
+from node.config.keeping import LedgerSettings, StateSettings
 from node.config.sensing import SensorSettings
+from node.config.training import TrainingSettings
 from node.config.web import DashboardSettings, MetricsSettings
 from node.p2p.limits import Limits
 
@@ -212,21 +215,6 @@ class AntigenSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class AlertSettings:
-    """`[alerts]`: where alerts go."""
-
-    path: Annotated[Path | None, Example('"/var/log/hedgerow/alerts.jsonl"')] = None
-    """File that alerts are appended to, as EVE JSON lines; made with mode 0640. Left out:
-    alerts.jsonl in the state folder, where only the node's own user can read it (mode 0700). For a
-    log shipper that runs as another user, set a path outside, in a folder that its group can
-    enter."""
-
-    per_minute_max: Annotated[int, Range(1, 10_000)] = 10
-    """Alerts written in a minute; what is above is counted and summed up in one line. Our choice:
-    as many as a person can look at."""
-
-
-@dataclass(frozen=True, slots=True)
 class StatusSettings:
     """`[status]`: the socket that `hedgerow status` asks."""
 
@@ -324,6 +312,9 @@ class Settings:
     dashboard: DashboardSettings = field(default_factory=DashboardSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     flood: FloodSettings = field(default_factory=FloodSettings)
+    state: StateSettings = field(default_factory=StateSettings)
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
     log: LogSettings = field(default_factory=LogSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)

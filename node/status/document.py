@@ -231,7 +231,12 @@ class AlertStatus:
 
 @dataclass(frozen=True, slots=True)
 class AlertsStatus:
-    """Alerts written, held back by the rate limit, lost to a disk that refused them, or waiting."""
+    """Alerts written, held back by the rate limit, lost to a disk that refused them, or waiting.
+
+    Args:
+        muted: incidents held back by a suppress rule since the start.
+        rules: suppress rules that hold; rules_refused: why those in the file now do not.
+    """
 
     path: str = ""
     written: int = 0
@@ -240,6 +245,9 @@ class AlertsStatus:
     incidents_open: int = 0
     last: tuple[AlertStatus, ...] = ()
     waiting: int = 0
+    muted: int = 0
+    rules: int = 0
+    rules_refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -288,6 +288,10 @@ def _alerts(alerts: AlertsStatus) -> Iterator[Text]:
     )
     if alerts.waiting:
         counts += f"; {alerts.waiting:,} wait for the disk"
+    if alerts.rules or alerts.muted:
+        counts += f"; {alerts.muted:,} held back by {alerts.rules:,} suppress rules"
+    if alerts.rules_refused:
+        counts += f"; new rules are refused: {alerts.rules_refused}"
     rows: list[tuple[Cell, ...]] = [
         (
             short_time(alert.last_seen_ts_s),
