@@ -9,7 +9,8 @@ by the budget (`gossip.learning.tolerance`). `--repeats` is the number of seeds,
 The data are not part of the project: docs/data.md says where they are.
 
 Columns: the share of pairs of an antigen and a gateway that ended in quarantine, mean over seeds,
-the least and the most of a seed, and the pairs.
+the least and the most of a seed; the share that is used without some of its components; how much
+of what antigens describe is learnt from, mean over pairs; and the pairs.
 """
 
 from __future__ import annotations
@@ -55,24 +56,28 @@ def main() -> None:
         print("tolerance: skipped, for it needs the folder of NSL-KDD; see docs/data.md")
         return
     rows = table(Path(options.folder))
-    found: dict[str, list[tuple[float, int]]] = {}
+    found: dict[str, list[list[float]]] = {}
     for seed in range(options.seed, options.seed + options.repeats):
-        for what, refused in _refused(rows, seed, options.peers, options.budget):
-            found.setdefault(what, []).append((mean(refused), len(refused)))
+        for what, left in _left(rows, seed, options.peers, options.budget):
+            found.setdefault(what, []).append(left)
         if not options.json:
             print("seed", seed, file=sys.stderr, flush=True)
     lines = []
     for what, each in found.items():
-        shares = [share for share, _ in each]
+        shares = [mean(share == 0.0 for share in seed) for seed in each]
         span = {"quarantined": mean(shares), "least": min(shares), "most": max(shares)}
-        lines.append({"antigen": what, **span, "pairs": sum(pairs for _, pairs in each)})
+        part = mean(mean(0.0 < share < 1.0 for share in seed) for seed in each)
+        left = mean(mean(seed) for seed in each)
+        pairs = sum(map(len, each))
+        lines.append({"antigen": what, **span, "in part": part, "learnt": left, "pairs": pairs})
     publish("tolerance", options, lines)
 
 
-def _refused(rows: Table, seed: int, peers: int, budget: float) -> Iterator[tuple[str, list[bool]]]:
+def _left(rows: Table, seed: int, peers: int, budget: float) -> Iterator[tuple[str, list[float]]]:
+    """What of each antigen is learnt from at each peer, as a share of what it describes."""
     import numpy as np  # noqa: PLC0415 - see _common.parser
 
-    from gossip.learning.tolerance import Benign, counted  # noqa: PLC0415
+    from gossip.learning.tolerance import Benign, counted, tolerable  # noqa: PLC0415
     from scenarios.immunity.evidence import Evidence  # noqa: PLC0415
 
     shards, _ = deal(
@@ -87,7 +92,12 @@ def _refused(rows: Table, seed: int, peers: int, budget: float) -> Iterator[tupl
     true = dict(_true(rows, seed, peers))
     for what, pairs in (*true.items(), *_mimics(own, seed, next(iter(true.values()))[0][1])):
         rng = np.random.default_rng([seed, len(pairs)])
-        yield what, [benign[at].cost(counted(each), rng).exceeds(budget) for at, each in pairs]
+        found = []
+        for at, each in pairs:
+            mixture = counted(each)
+            left = tolerable(mixture, benign[at].alarms(mixture, rng), budget)
+            found.append(float(mixture.shares[left].sum() / mixture.shares.sum()))
+        yield what, found
 
 
 def _true(rows: Table, seed: int, peers: int) -> Iterator[tuple[str, Pairs]]:

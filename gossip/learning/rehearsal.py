@@ -23,8 +23,11 @@ from gossip.learning.tolerance import (
     Cost,
     State,
     Verdict,
+    cost_of,
     counted,
     material_change,
+    some,
+    tolerable,
 )
 from gossip.learning.total import Total
 
@@ -49,7 +52,7 @@ mean F1 of the worst peer without it and with it: 0.92 and 0.97 on eight hosts o
 0.93 and 0.95 on ten N-BaIoT devices (tuning seeds 100 to 104); on NSL-KDD a quarter does no harm,
 where equal shares are a little slower."""
 
-_WITHIN = frozenset({State.USED, State.KNOWN})
+_WITHIN = frozenset({State.USED, State.KNOWN, State.PART})
 """Nobody's word released these."""
 
 _NO_ROWS = np.zeros((0, 0), np.float32)
@@ -63,6 +66,8 @@ class _Known:
     cost: Cost | None
     dear: bool  # beyond the budget
     alarms: int = 0  # a bit for each benign row held out, set where it would alarm
+    part: Mixture | None = None  # of a dear one, the components that are within it
+    part_alarms: int = 0
     agrees: dict[bytes, bool] = field(default_factory=dict)
 
 
@@ -169,7 +174,7 @@ class Rehearsal:
             self._verdicts[each.id] = self._judged(each, told, own_families, approved, total)
         for each in told:
             if self._verdicts[each.id].state.rehearsed:
-                self._used.setdefault(each.family, []).append((each, known[each.id].mixture))
+                self._used.setdefault(each.family, []).append((each, self._taken(each.id)))
         having = np.array([name in own_families for name in self._used], np.bool_)
         self._lacked, self._having = np.flatnonzero(~having), np.flatnonzero(having)
 
@@ -235,6 +240,13 @@ class Rehearsal:
     def _rng(self, about: str) -> np.random.Generator:
         return generator(self._seed, f"{self._peer}\0{about}", 0, Purpose.REHEARSAL)
 
+    def _taken(self, antigen: bytes) -> Mixture:
+        """What is learnt from of one that is used."""
+        known = self._known[antigen]
+        if self._verdicts[antigen].state is State.PART and known.part is not None:
+            return known.part
+        return known.mixture
+
     def _measured(self, antigen: Antigen) -> _Known | None:
         try:
             mixture = counted(Mixture.unpack(antigen.description, self._features))
@@ -243,9 +255,12 @@ class Rehearsal:
         if self._benign is None:
             return _Known(mixture, None, dear=True)
         alarms = self._benign.alarms(mixture, self._rng(antigen.id.hex()))
-        cost = Cost(int(alarms.sum()), len(alarms))
-        bits = int.from_bytes(np.packbits(alarms).tobytes(), "big")
-        return _Known(mixture, cost, cost.exceeds(self.budget), bits)
+        cost = cost_of(alarms)
+        if not cost.exceeds(self.budget):
+            return _Known(mixture, cost, dear=False, alarms=_bits(alarms))
+        left = tolerable(mixture, alarms, self.budget)
+        part = some(mixture, left) if len(left) else None
+        return _Known(mixture, cost, True, _bits(alarms), part, _bits(alarms[left]))
 
     def _place(self, antigen: Antigen) -> tuple[int, int]:
         """Where its turn is: the cheaper the earlier, and by a secret draw where costs are equal.
@@ -283,11 +298,26 @@ class Rehearsal:
             against = f"with those in use it would make {both} alarm; {self._limit}"
         if antigen.id in approved:
             return Verdict(State.APPROVED, share, f"{against}, but the operator released it")
+        return self._refused(antigen, known, told, total, against)
+
+    def _refused(
+        self,
+        antigen: Antigen,
+        known: _Known,
+        told: Sequence[Antigen],
+        total: Total,
+        against: str,
+    ) -> Verdict:
+        """Of one that speaks against it: used whole on others' word, or in part, or not."""
+        share = None if known.cost is None else known.cost.share
         vouching = self._vouching(antigen, told) if share is not None and share < VOUCHED_MAX else 0
         if vouching and total.takes_vouched(known.alarms):
             return Verdict(
                 State.VOUCHED, share, f"{against}, but other origins that say the same: {vouching}"
             )
+        if known.part is not None and total.takes(known.part_alarms):
+            left, every = len(known.part.shares), len(known.mixture.shares)
+            return Verdict(State.PART, share, f"{against}; {left} of its {every} parts would not")
         return Verdict(State.QUARANTINED, share, against)
 
     @property
@@ -314,6 +344,11 @@ class Rehearsal:
             rng = self._rng(f"{min(one, other).hex()} {max(one, other).hex()}")
             a.agrees[max(one, other)] = self._benign.agree(a.mixture, b.mixture, rng)
         return a.agrees[max(one, other)]
+
+
+def _bits(alarms: NDArray[np.bool_]) -> int:
+    """A bit for each row that any component `(k, n)` makes alarm."""
+    return int.from_bytes(np.packbits(alarms.any(axis=0)).tobytes(), "big")
 
 
 def _words(cost: Cost) -> str:

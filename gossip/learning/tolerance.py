@@ -70,6 +70,9 @@ point learns its neighbourhood. With 0.25 instead 0.73 of the means of gateways'
 SHARE_MIN = 0.02
 """A component of a smaller share is neither measured nor drawn from, see `counted`."""
 
+PART_MIN = 0.5
+"""Share of what an antigen describes that must be tolerable, or nothing of it is used."""
+
 CONFIDENCE = 0.9
 """Of the two-sided interval of the cost; its lower end is above the budget with 95 % confidence
 before an antigen is refused, for with few rows one benign flow that looks odd is 1 % of them."""
@@ -92,13 +95,14 @@ class State(Enum):
     VOUCHED = "vouched"  # costs more than the budget, but other origins say the same
     APPROVED = "approved"  # costs more than the budget; an operator said so
     KNOWN = "known"  # used, beside rows of this peer's own
+    PART = "part"  # used without those of its components that cost more than the budget
     QUARANTINED = "quarantined"
     WAITING = "waiting"  # beyond what is looked at
 
     @property
     def rehearsed(self) -> bool:
         """Whether draws from it are trained on."""
-        return self in {State.USED, State.KNOWN, State.VOUCHED, State.APPROVED}
+        return self not in {State.QUARANTINED, State.WAITING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,17 +218,20 @@ class Benign:
 
     def cost(self, antigen: Mixture, rng: np.random.Generator) -> Cost:
         """What using it would cost."""
-        alarms = self.alarms(antigen, rng)
-        return Cost(int(alarms.sum()), len(alarms))
+        return cost_of(self.alarms(antigen, rng))
 
     def alarms(self, antigen: Mixture, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Which of the rows held out would alarm, bool `(n,)`, n at most `ROWS_MAX`."""
-        alarms = np.zeros(len(self._held), np.bool_)
+        """Which of the rows held out each of k components would make alarm, bool `(k, n)`.
+
+        n is at most `ROWS_MAX`.
+        """
+        alarms = np.zeros((len(antigen.shares), len(self._held)), np.bool_)
         least = np.float32(DRAWN_SPREAD) * self._scaler.spread
-        for part in _parts(antigen):
+        for j in range(len(alarms)):
+            part = some(antigen, [j])
             wide = Mixture(part.shares, part.means, np.maximum(part.spreads, least))
             threshold = np.quantile(self.odds([part], wide.draw(DRAWS, rng)), 1.0 - COST_RECALL)
-            alarms |= self.odds([part])[0] >= threshold
+            alarms[j] = self.odds([part])[0] >= threshold
         return alarms
 
     def agree(self, one: Mixture, other: Mixture, rng: np.random.Generator) -> bool:
@@ -244,16 +251,37 @@ def counted(antigen: Mixture) -> Mixture:
 
     Of eight, seven benign ones of 1.9 % each would else be an eighth of the draws, unmeasured.
     """
-    some = antigen.shares >= SHARE_MIN * antigen.shares.sum()
-    return Mixture(antigen.shares[some], antigen.means[some], antigen.spreads[some])
+    return some(antigen, np.flatnonzero(antigen.shares >= SHARE_MIN * antigen.shares.sum()))
 
 
-def _parts(antigen: Mixture) -> list[Mixture]:
-    """Each component by itself."""
-    return [
-        Mixture(antigen.shares[j : j + 1], antigen.means[j : j + 1], antigen.spreads[j : j + 1])
-        for j in range(len(antigen.shares))
-    ]
+def some(antigen: Mixture, places: Sequence[int] | NDArray[np.int64]) -> Mixture:
+    """These of its components, and their shares as they were."""
+    return Mixture(antigen.shares[places], antigen.means[places], antigen.spreads[places])
+
+
+def cost_of(alarms: NDArray[np.bool_]) -> Cost:
+    """What components cost together that make these rows alarm, bool `(k, n)`."""
+    return Cost(int(alarms.any(axis=0).sum()), alarms.shape[1])
+
+
+def tolerable(antigen: Mixture, alarms: NDArray[np.bool_], budget: float) -> NDArray[np.int64]:
+    """The components that together cost no more than the budget; the dearest go first.
+
+    Each that stays would be used if it came alone, so nobody gains by what he puts beside it.
+
+    Args:
+        antigen: of k components.
+        alarms: which rows each makes alarm, bool `(k, n)`.
+        budget: share of the rows.
+
+    Returns:
+        Their places, rising, int64; none where less than `PART_MIN` of the antigen is left.
+    """
+    left = np.arange(len(alarms))
+    while len(left) and cost_of(alarms[left]).exceeds(budget):
+        left = np.delete(left, alarms[left].sum(axis=1).argmax())
+    enough = antigen.shares[left].sum() >= PART_MIN * antigen.shares.sum()
+    return left if enough else left[:0]
 
 
 def _through(mixture: Mixture, scaler: Scaler) -> Mixture:

@@ -18,7 +18,7 @@ FAMILIES = ("brute-force", "dos", "scan")
 """What the rules of the Suricata that made the labels speak of; nobody is told of the others."""
 
 OWN = ("own", "known")
-OTHERS = ("known", "used", "vouched", "approved")
+OTHERS = ("known", "used", "part", "vouched", "approved")
 LEARNT = ("own", *OTHERS)
 """States of antigens (`AntigenStatus.state`): where a gateway has rows of its own, where it learns
 from others', and either."""

@@ -30,7 +30,8 @@ def config(reader: Reader) -> PeerConfig:
     """The protocol's settings; each stands in `[mesh]` or in `[learning]`."""
     mesh, learning = reader.scenario.mesh, reader.scenario.learning
     # How many numbers tails are is no setting.
-    names = [part.name for part in fields(PeerConfig) if part.name != "sums_length"]
+    ours = {"greets", "sums_length"}  # not the scenario's to say
+    names = [part.name for part in fields(PeerConfig) if part.name not in ours]
     owners = {name: mesh if hasattr(mesh, name) else learning for name in names}
     given = {name: getattr(owner, name) for name, owner in owners.items()}
     return PeerConfig(**given, sums_length=LENGTH if learning.borrow else 0)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from gossip.codec import decode, encode
 from gossip.features import SCHEMA
-from gossip.learning.mixture import Mixture
+from gossip.learning.mixture import COMPONENTS, Mixture
 from gossip.learning.norms import Norm
 from gossip.learning.presenting import ORIGINS_ENOUGH
 from gossip.learning.tails import LENGTH
@@ -95,7 +95,7 @@ def test_before_sharing_it_shows_to_the_last_number_what_would_leave(quiet):
     assert "with true, this would leave" in antigen["reason"]
     assert antigen["evidence"] == antigen["rows"] >= 10
     assert antigen["bytes"] <= 4_096
-    assert 1 <= len(antigen["components"]) <= 4
+    assert 1 <= len(antigen["components"]) <= COMPONENTS
     assert kept.from_arrays(look(quiet.node.state_dir).arrays) == (), "and none was made"
 
 
