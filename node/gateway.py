@@ -12,7 +12,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import nan
 from typing import Any
@@ -60,6 +60,7 @@ from node.service.notify import Notifier
 from node.service.reload import Apply, Reloader
 from node.service.signals import obey
 from node.state.journal import Head, Journal, digest
+from node.state.keeping import Keeping
 from node.state.saving import Saver
 from node.state.store import Snapshot, Store
 from node.status import service
@@ -111,7 +112,7 @@ async def run(
         for warning in store.warnings:
             _log.warning(warning)
         identity = load_or_create_identity(settings.node.state_dir / "identity")
-        gateway = Gateway(settings, identity, new_learner(), store)
+        gateway = Gateway(settings, identity, new_learner(settings.training), store)
         async with trio.open_nursery() as nursery:
             notifier = Notifier()
             await nursery.start(partial(obey, gateway, again, notifier))
@@ -192,7 +193,10 @@ class Gateway:
         self._peer_state: tuple[Any, Any, int] = (initial[: learner.shared], None, 0)
         self._remembered: tuple[Contact, ...] = ()
         known = len(store.warnings)
-        self._sensing = Sensing(self._restored(store.load()))
+        self._keeping = Keeping(
+            store, identity.peer, self._seal, settings, self._fingerprint, longest
+        )
+        self._sensing = Sensing(self._restored(self._keeping.load()))
         self._intakes = self._sensing.sources
         self._pressure = Pressure(settings.flood.flows_per_s)
         self._pump = Pump(
@@ -264,6 +268,7 @@ class Gateway:
             "share_tail": self._settings.detector.share_tail,
             "scaling": self._settings.detector.scaling,
             **self._immune.saved(peer.antigens),
+            **self._keeping.made(self._watch, self._reports.loss),
         }
         return Snapshot(peer.cycle, arrays, small)
 
@@ -291,6 +296,7 @@ class Gateway:
 
     def _heed(self) -> None:
         """Learn from what analysts said, all of it."""
+        self._keeping.verdicts(self._book)
         self._watch.hear(self._book.words())
 
     # The life of a node
@@ -306,7 +312,9 @@ class Gateway:
         transport_settings = TransportSettings(
             settings.node.listen, settings.node.announce, psk, self._limits
         )
-        async with open_transport(transport_settings, self._identity) as transport:
+        admit = self._keeping.excludes
+        async with open_transport(transport_settings, self._identity, admit) as outer:
+            transport = self._keeping.fenced(outer)
             head = self._head(transport)
             peer, journal = head.peer(self._seal), self._open_journal(head)
             self._immune.begin(self._antigens, self._wall_s(head))
@@ -316,7 +324,9 @@ class Gateway:
                 train=lambda action: self._train(action, peer, self._wall_s(head)),
                 report=self._reports.take,
                 trained=lambda: self._after_training(peer, driver),
-                record=None if journal is None else _recorder(journal),
+                record=self._keeping.recorder(
+                    peer, None if journal is None else _recorder(journal)
+                ),
                 inbox_max=settings.limits.inbox_max,
             )
             condition = Condition(
@@ -359,6 +369,7 @@ class Gateway:
             self._alerter.close()
             if journal is not None:
                 journal.close()
+            self._keeping.close()
             self._store.save(self._snapshot(peer))
         _log.info("stopped", cycle=peer.cycle)
 
@@ -385,13 +396,13 @@ class Gateway:
         await self._stopping.wait()
         driver.stop()
 
-    def _judge(self, flows: list[Flow], now_ts_s: float | None) -> None:
+    def _judge(self, flows: list[Flow], now_ts_s: float | None, clock_ts_s: float | None) -> None:
         """Flows of all sensors. Their own time, not ours, says when an incident is over."""
         self._since_training += len(flows)
         self._watch.flooded = self._pressure.flooded
         serving = self._watch.serving  # it may give way to another because of these flows
         anomalies = self._watch.observe(flows)
-        self._alerter.take(anomalies, serving, now_ts_s, flows)
+        self._alerter.take(anomalies, serving, now_ts_s, flows, clock_ts_s)
 
     async def _pace(self) -> None:
         """Wait, while learning, until what was taken has been trained on."""
@@ -402,10 +413,14 @@ class Gateway:
         if self._pressure.look():
             self._pressure.paused()
             return Trained(action.cycle, None, 0, nan)
-        norms = peer.norms if self._settings.detector.scaling == "mesh" else ()
-        plan = self._immune.plan(action, self._watch, peer.antigens, now_s, norms)
+        await self._keeping.refresh()
+        trusted = self._keeping.trusted
+        norms = trusted(peer.norms) if self._settings.detector.scaling == "mesh" else ()
+        action = replace(action, antigens=trusted(action.antigens))
+        plan = self._immune.plan(action, self._watch, trusted(peer.antigens), now_s, norms)
         done = await off_the_loop(partial(self._immune.carry_out, plan))
         self._immune.settle(done)
+        self._keeping.antigens(done.seen)
         self._watch.guarding.suspects = done.suspects
         self._watch.scale_by(norms)  # only here: what is trained now serves with the same scaler
         batches = self._watch.batches(action.cycle, done.drawn)

@@ -19,6 +19,7 @@ from gossip.antigens import is_family
 from gossip.errors import StateError
 from gossip.flows import Flow
 from node.alerts.collateral import Collateral
+from node.alerts.crowd import MANY, Crowd
 from node.control.documents import ContributorDocument
 
 UNKNOWN = "unknown"
@@ -27,6 +28,8 @@ UNKNOWN = "unknown"
 SAMPLES_MAX = 5
 FEATURES_MAX = 5
 DESTINATIONS_MAX = 64
+SOURCES_MAX = 64
+ASTRAY_MAX = 2  # our choice: a damaged line or two
 
 CLOSED_KEPT = 64
 """Closed incidents that can still be listed and given a verdict. Our choice: a day's, at three an
@@ -117,7 +120,7 @@ class Incident:
 
     Args:
         key: 16 hexadecimal digits; the same after a restart.
-        source: the originator's address.
+        source: the originator's address, or `crowd.MANY`.
         family: what it looks like.
         first_seen_ts_s: start of its first flow; last_seen_ts_s: end of its last one.
         flows: how many.
@@ -130,6 +133,8 @@ class Incident:
         rule: that holds its alerts back; empty for none.
         judge: what judged its latest flows; None as written by earlier releases.
         contributors: whose knowledge that was when it opened.
+        sources: where `source` is `crowd.MANY`, the first 64 of them.
+        astray: flows in a row that came from its future.
     """
 
     key: str
@@ -150,6 +155,8 @@ class Incident:
     rule: str = ""
     judge: Verdict | None = None
     contributors: tuple[ContributorDocument, ...] = ()
+    sources: list[str] = field(default_factory=list)
+    astray: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,34 +188,44 @@ class Incidents:
         self._open: dict[tuple[str, str], Incident] = {}
         self._closed: deque[Incident] = deque(maxlen=CLOSED_KEPT)
         self._collateral = Collateral()
+        self._crowd = Crowd(self._gap_s)
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def observe(self, anomalies: Sequence[Anomaly]) -> Changes:
-        """Take anomalous flows in the order in which the sensor gave them."""
+    def observe(self, anomalies: Sequence[Anomaly], clock_ts_s: float | None = None) -> Changes:
+        """Take anomalous flows in the order in which the sensor gave them.
+
+        Args:
+            anomalies: of one sensor.
+            clock_ts_s: what time it is by that sensor, by the middle of its flows; None where they
+                do not tell for sure.
+        """
         opened: list[Incident] = []
         grown: dict[str, Incident] = {}
         closed: list[Incident] = []
         for anomaly in anomalies:
             flow = anomaly.flow
+            ended_ts_s = flow.ts + flow.duration
             key = (flow.orig_h, _family(anomaly.family))
+            key = (self._crowd.source(key, flow.resp_h, flow.ts, self._open), key[1])
             host = self._collateral.of(flow, self._open) if key[1] == UNKNOWN else None
             if host is not None:
                 host.collateral += 1
                 grown[host.key] = host
                 continue
             incident = self._open.pop(key, None)
-            if incident is not None and self._over(incident, flow.ts, flow.ts + flow.duration):
+            astray = incident is not None and self._astray(incident, flow, clock_ts_s)
+            if incident is not None and not astray and self._over(incident, flow.ts, ended_ts_s):
                 closed.append(self._close(incident))
                 incident = None
             if incident is None:
-                incident = _begin(anomaly)
+                incident = _begin(anomaly, key[0])
                 opened.append(incident)
                 while len(self._open) >= self._open_max:
                     closed.append(self._close(self._open.pop(next(iter(self._open)))))
             self._open[key] = incident
-            self._grow(incident, anomaly)
+            self._grow(incident, anomaly, astray=astray)
             grown[incident.key] = incident
             self._collateral.attacked(incident, flow)
         return Changes(tuple(opened), tuple(grown.values()), tuple(closed))
@@ -275,21 +292,34 @@ class Incidents:
         ahead_s = incident.first_seen_ts_s - ended_ts_s
         return silent_s > self._gap_s or max(long_s, ahead_s) > self._length_s_max
 
+    def _astray(self, incident: Incident, flow: Flow, clock_ts_s: float | None) -> bool:
+        """Whether a flow's time is wrong, or long past, and no reason to end the incident.
+
+        So it is where the incident goes on by the sensor's clock, and the flow is of another time.
+        The third in a row from the future is believed: the traffic itself has gone on.
+        """
+        if clock_ts_s is None or self._over(incident, clock_ts_s, clock_ts_s):
+            return False
+        late = flow.ts + flow.duration < clock_ts_s - self._length_s_max
+        ahead = flow.ts > clock_ts_s + self._gap_s
+        incident.astray = incident.astray + 1 if ahead else 0
+        return late or 0 < incident.astray <= ASTRAY_MAX
+
     def _close(self, incident: Incident) -> Incident:
         incident.open = False
         self._closed.append(incident)
         self._collateral.over(incident)
         return incident
 
-    def _grow(self, incident: Incident, anomaly: Anomaly) -> None:
+    def _grow(self, incident: Incident, anomaly: Anomaly, *, astray: bool) -> None:
         flow = anomaly.flow
         incident.flows += 1
         _remember(incident, anomaly)
-        incident.last_seen_ts_s = max(incident.last_seen_ts_s, flow.ts + flow.duration)
-        # Sensors write a flow when it ends, so a little disorder is normal. A session that began
-        # hours ago must not make the incident look hours long.
-        if incident.first_seen_ts_s - self._gap_s <= flow.ts < incident.first_seen_ts_s:
-            incident.first_seen_ts_s = flow.ts
+        sources = incident.sources
+        if incident.source == MANY and len(sources) < SOURCES_MAX and (flow.orig_h not in sources):
+            sources.append(flow.orig_h)
+        if not astray:
+            self._reach(incident, flow)
         if len(incident.samples) < SAMPLES_MAX:
             incident.samples.append(_sample(anomaly))
         if len(incident.destinations) < DESTINATIONS_MAX and (
@@ -299,6 +329,14 @@ class Incidents:
         if anomaly.score > incident.top.score:
             incident.top = _sample(anomaly)
             incident.features = anomaly.features[:FEATURES_MAX]
+
+    def _reach(self, incident: Incident, flow: Flow) -> None:
+        """The incident lasted at least from this flow's start to its end."""
+        incident.last_seen_ts_s = max(incident.last_seen_ts_s, flow.ts + flow.duration)
+        # Sensors write a flow when it ends, so a little disorder is normal. A session that began
+        # hours ago must not make the incident look hours long.
+        if incident.first_seen_ts_s - self._gap_s <= flow.ts < incident.first_seen_ts_s:
+            incident.first_seen_ts_s = flow.ts
 
 
 def _of_old(saved: Any) -> Any:
@@ -331,12 +369,12 @@ def _family(family: str) -> str:
     return family if is_family(family) else UNKNOWN
 
 
-def _begin(anomaly: Anomaly) -> Incident:
+def _begin(anomaly: Anomaly, source: str) -> Incident:
     flow, family = anomaly.flow, _family(anomaly.family)
     text = f"{flow.orig_h}\0{family}\0{flow.ts!r}\0{flow.uid}"
     return Incident(
         key=blake2b(text.encode(errors="replace"), digest_size=8).hexdigest(),
-        source=flow.orig_h,
+        source=source,
         family=family,
         first_seen_ts_s=flow.ts,
         last_seen_ts_s=flow.ts,

@@ -95,6 +95,7 @@ def alert_line(
             "flows": incident.flows,
             "collateral": incident.collateral,
             "destinations": len(incident.destinations),
+            **({"sources": incident.sources} if incident.sources else {}),
             "first_seen": eve_time(incident.first_seen_ts_s),
             "last_seen": eve_time(incident.last_seen_ts_s),
             "features": [

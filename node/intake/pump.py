@@ -35,6 +35,7 @@ BATCH_FLOWS_FLOODED = 64
 In a flood fewer, so that reading, which costs less, keeps up and what is judged is of now."""
 
 CLOCK_FLOWS = 31  # an odd number, so that a few wrong times do not reach the middle
+SHARP_S = 60.0  # half of these lie within so much where a clock is to be relied on
 TICK_S = 1.0
 IDLE_S = 60.0
 """A silent sensor's clock goes on after so long: sensors write a flow when they time it out,
@@ -44,8 +45,9 @@ Suricata a new one after 60 s. As watermarks must in any stream with idle inputs
 LEFT_S = 0.5  # what waits when a node stops is judged for so long; it has 2 s in all
 """Our choices."""
 
-Judge = Callable[[list[Flow], float | None], None]
-"""Called with flows in order, and with what time it is by all sensors' own clocks."""
+Judge = Callable[[list[Flow], float | None, float | None], None]
+"""Called with flows of one sensor in order, with what time it is by the clocks of all sensors, and
+by that sensor's own, s since 1970; None where that is not known, or not for sure."""
 
 Saved = dict[str, Any]
 
@@ -58,6 +60,8 @@ class _Clock:
         self._moved_s = 0.0
 
     def add(self, starts: Iterable[float], now_s: float) -> None:
+        if now_s - self._moved_s > IDLE_S:
+            self._lately.clear()
         self._lately.extend(starts)
         self._moved_s = now_s
 
@@ -67,6 +71,15 @@ class _Clock:
             return None
         silent_s = now_s - self._moved_s
         return median_low(self._lately) + (silent_s if live and silent_s > IDLE_S else 0.0)
+
+    def sharp_ts_s(self) -> float | None:
+        """What time it is, where flows come so densely that one of another time stands out."""
+        if len(self._lately) < CLOCK_FLOWS:
+            return None
+        ordered = sorted(self._lately)
+        quarter = CLOCK_FLOWS // 4
+        sharp = ordered[-1 - quarter] - ordered[quarter] <= SHARP_S
+        return ordered[CLOCK_FLOWS // 2] if sharp else None
 
 
 class Pump:
@@ -214,7 +227,7 @@ class Pump:
             await self._news.wait()
         self.pressure.look()
         if late.cancelled_caught:  # time goes on without flows
-            self._judge([], self.now_ts_s())
+            self._judge([], self.now_ts_s(), None)
 
     def _settle(self) -> None:
         """Between two swaps all that was handed over before the first of them is judged."""
@@ -235,12 +248,11 @@ class Pump:
 
     def _judge_some(self) -> None:
         count = BATCH_FLOWS_FLOODED if self.pressure.look() else BATCH_FLOWS
-        taken = [self._current.popleft() for _ in range(min(count, len(self._current)))]
-        starts: dict[str, list[float]] = {}
-        for _, name, flow in taken:
-            self.queue.lane(name).judged += 1
-            starts.setdefault(name, []).append(flow.ts)
-        now_s = trio.current_time()
-        for name, ts_s in starts.items():
-            self._clocks.setdefault(name, _Clock()).add(ts_s, now_s)
-        self._judge([flow for _, _, flow in taken], self.now_ts_s())
+        name = self._current[0][1]
+        flows: list[Flow] = []
+        while self._current and len(flows) < count and self._current[0][1] == name:
+            flows.append(self._current.popleft()[2])
+        self.queue.lane(name).judged += len(flows)
+        clock = self._clocks.setdefault(name, _Clock())
+        clock.add((flow.ts for flow in flows), trio.current_time())
+        self._judge(flows, self.now_ts_s(), clock.sharp_ts_s())

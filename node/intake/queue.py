@@ -1,7 +1,7 @@
 """Flows between the sensors and the detector: bounded, fair above capacity, counted to the flow.
 
     source ── lane ─┐
-    source ── lane ─┴─ swap ── what is judged next, in the order of arrival
+    source ── lane ─┴─ swap ── what is judged next, each lane in the order of arrival
 
 Each source has a lane of its own, so that one that floods crowds out none of the others. What came
 between two swaps and is more than a lane holds is sampled by algorithm R (Vitter, "Random sampling
@@ -98,11 +98,11 @@ class FlowQueue:
         return shed
 
     def swap(self) -> list[Held]:
-        """All that is held, in the order of arrival; the lanes are empty then."""
-        found = [held for lane in self._lanes.values() for held in lane.held]
+        """All that is held, lane by lane, each in the order of arrival; they are empty then."""
+        found: list[Held] = []
         for lane in self._lanes.values():
+            found += sorted(lane.held, key=_serial)
             lane.held, lane.came = [], 0
-        found.sort(key=_serial)
         return found
 
 

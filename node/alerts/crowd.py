@@ -1,0 +1,73 @@
+"""One incident for attacks from more sources than anybody would look at one by one.
+
+A flood with forged sources has a new one in each flow, and a botnet has thousands. So what would
+open yet another incident joins the one of the crowd, of its own family, where many others have just
+opened theirs: at one destination, or anywhere at all within seconds. The first few keep their own.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Container
+
+MANY = "many"
+"""The source of an incident that has many."""
+
+SOURCES_MAX = 4
+"""Sources that open incidents of their own at one destination, within the longest gap of an
+incident. With one of the crowd for each family that a flood is taken for, these make at most ten
+(measured: a SYN flood with forged sources is taken for 1 to 3). Our choice."""
+
+BEGINNINGS_MAX = 6
+BEGINNINGS_S = 10.0
+"""Sources that open incidents in so many seconds of the flows' own time, wherever they lead. Our
+choice: a person cannot follow more."""
+
+DESTINATIONS_MAX = 256
+
+
+class Crowd:
+    """Tells whether a flow's source is one of a crowd. Bounded, whatever comes.
+
+    Args:
+        gap_s: longest silence within an incident.
+    """
+
+    def __init__(self, gap_s: float) -> None:
+        self._gap_s = gap_s
+        self._at: OrderedDict[str, deque[tuple[str, float]]] = OrderedDict()
+        self._lately: deque[tuple[str, float]] = deque(maxlen=BEGINNINGS_MAX)
+
+    def source(
+        self, key: tuple[str, str], destination: str, ts_s: float, going: Container[tuple[str, str]]
+    ) -> str:
+        """Whose incident an anomalous flow belongs to: its source's, or the crowd's, `MANY`.
+
+        Args:
+            key: its source and family.
+            destination: whom it leads to.
+            ts_s: when it began.
+            going: sources and families of the incidents that are open.
+        """
+        source = key[0]
+        if key in going:
+            return source
+        here = self._at.get(destination)
+        if here is None:
+            here = self._at[destination] = deque(maxlen=SOURCES_MAX)
+            if len(self._at) > DESTINATIONS_MAX:
+                self._at.popitem(last=False)
+        self._at.move_to_end(destination)
+        crowded = _full(here, source, ts_s, self._gap_s)
+        crowded |= _full(self._lately, source, ts_s, BEGINNINGS_S)
+        for last in (here, self._lately):
+            if crowded:
+                last.append((MANY, ts_s))  # so that it stays one while it goes on
+            elif all(other != source for other, _ in last):
+                last.append((source, ts_s))
+        return MANY if crowded else source
+
+
+def _full(last: deque[tuple[str, float]], source: str, ts_s: float, within_s: float) -> bool:
+    """Whether as many others as are looked at have begun just before."""
+    return len(last) == last.maxlen and all(
+        other != source and abs(ts_s - at_s) <= within_s for other, at_s in last
+    )
