@@ -20,6 +20,7 @@ from node.cli import (
     operate,
     report,
     scenarios,
+    service,
     simulate,
     sweep,
     topology,
@@ -106,6 +107,8 @@ def cli() -> None:
 
 
 for _command in (
+    service.init,
+    service.check,
     operate.up,
     operate.join,
     operate.status,

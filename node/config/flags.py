@@ -88,7 +88,7 @@ def overridden(
     values = {_KEYS[flag]: value for flag, value in flags.items() if value not in {None, ()}}
     values = {key: str(v) if isinstance(v, Path) else v for key, v in values.items()}
     if sensors:
-        values["sensor"] = [_sensor(text) for text in sensors]
+        values["sensor"] = [sensor_table(text) for text in sensors]
     settings = settings.with_overrides(values)
     kept = [
         replace(s, follow=s.follow and not read_once, labels=s.labels and not no_labels)
@@ -97,7 +97,12 @@ def overridden(
     return replace(settings, sensors=tuple(kept))
 
 
-def _sensor(text: str) -> dict[str, Any]:
+def sensor_table(text: str) -> dict[str, Any]:
+    """A `[[sensor]]` table of what `--sensor` was given.
+
+    Raises:
+        ConfigError: the kind is none, or nothing follows it.
+    """
     kind, colon, path = text.partition(":")
     if colon and kind in _KINDS:
         if not path:

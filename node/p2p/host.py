@@ -193,6 +193,14 @@ class Libp2pTransport:
             raise PeerUnreachable(f"{to.peer}: {outcome.error}") from outcome.error
         return outcome.reply
 
+    async def reach(self, to: Contact) -> None:
+        """Connect to a peer, if it is that very one, and send nothing.
+
+        Raises:
+            PeerUnreachable: with the reason.
+        """
+        await self._connected(to)
+
     async def _request(self, to: Contact, data: bytes, outcome: _Outcome) -> None:
         try:
             with outcome.scope, self._outgoing.reserve(to.peer, len(data)):
