@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from typing import Protocol
 from urllib.parse import parse_qsl
 
@@ -244,10 +245,11 @@ async def _form(request: Request) -> dict[str, str] | None:
     body = b""
     with trio.move_on_after(BODY_S_MAX) as scope:
         try:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > BODY_BYTES_MAX:
-                    return None
+            async with aclosing(request.stream()) as chunks:
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) > BODY_BYTES_MAX:
+                        return None
         except ClientDisconnect:
             return None
     if scope.cancelled_caught:

@@ -45,7 +45,7 @@ FEATURES = MappingProxyType(
 def feature(found: FeatureDocument) -> tuple[str, str, str]:
     """Name, value and usual range, in the unit that people count in."""
     name = FEATURES.get(found.name, found.name)
-    if UNITS.get(found.name) == "0 or 1":
+    if UNITS.get(found.name, "").startswith(("0 or 1", "responder port")):
         usual = {(0, 0): "no", (1, 1): "yes"}.get(
             (round(found.usual_low), round(found.usual_high)), "either"
         )

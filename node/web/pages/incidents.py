@@ -82,7 +82,7 @@ def one(view: View, incident: IncidentDocument, said: tuple[str, str] | None) ->
             ),
             section("Whose knowledge", _contributors(incident.contributors), wide=True),
             section("First flows", _samples(incident), wide=True),
-            class_="cards",
+            class_="cards two",
         ),
     ]
 

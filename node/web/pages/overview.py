@@ -23,11 +23,11 @@ def body(view: View) -> Node:
             section("Detector", _detector(status.detector)),
             section("False alarms", _budget(status.detector)),
             section("Mesh", _mesh(status)),
-            section("Node", _node(status)),
             section(
                 "Latest incidents", incidents.listed(view.incidents[:INCIDENTS_SHOWN]), wide=True
             ),
             section("Sensors", _sensors(status), wide=True),
+            section("Node", _node(status), wide=True),
             class_="cards",
         ),
     ]
