@@ -1,5 +1,6 @@
 """What a node saves: arrays, and what JSON can hold."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -23,6 +24,14 @@ class Snapshot:
     cycle: int
     arrays: Arrays = field(default_factory=dict)
     small: dict[str, Any] = field(default_factory=dict)
+
+
+def bytes_digest(parts: Iterable[bytes]) -> str:
+    """32 hexadecimal digits that name all these bytes, one after the other, BLAKE2b."""
+    found = blake2b(digest_size=16)
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()
 
 
 def vector_digest(vector: NDArray[np.float32]) -> str:

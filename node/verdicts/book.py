@@ -77,6 +77,11 @@ class Book:
     def __len__(self) -> int:
         return len(self._said)
 
+    @property
+    def said(self) -> tuple[Said, ...]:
+        """All of it, in the order of being said."""
+        return tuple(self._said.values())
+
     def get(self, incident: str) -> Said | None:
         """What was said of an incident."""
         return self._said.get(incident)
