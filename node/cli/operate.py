@@ -2,6 +2,7 @@
 
 import gc
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def _loaded(config: Path | None) -> Any:
 def _say_how_to_join(started: Any) -> None:
     lines = [f"{started.name}: others can join by"]
     lines += [f"  hedgerow join {address}/p2p/{started.peer}" for address in started.addresses]
+    lines += started.served.said(privately=sys.stdout.isatty())
     try:
         click.echo("\n".join(lines))
     except BrokenPipeError:  # a node does not stop because nobody reads on
