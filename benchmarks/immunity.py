@@ -67,11 +67,11 @@ LEARNING = {
     "evaluate_peers": 0,
     "alarm_budget": "1 %",
 }
-"""24 steps of 96 rows, a third of them rehearsed where there is something to rehearse; balanced, for
-the issue's figures are those of draws that are. Gateways detect with a moving average of their
-models, with a node's own weight of the past. On seeds 104 to 111, back and warezclient, with 12
-steps others found 0.95 and 0.91 of the rows at +20, with 24 0.97 and 0.92; the ceilings, which train
-as much, are 0.98 and 0.94 with 12 and 0.99 and 0.95 with 24."""
+"""24 steps of 96 rows, a third of them rehearsed where there is something to rehearse; balanced,
+for the prototype's draws were. Gateways detect with a moving average of their
+models, with a node's own weight of the past. On seeds 104 to 111, back and warezclient, others
+found 0.95 and 0.91 of the rows at +20 with 12 steps, 0.97 and 0.92 with 24; the ceilings, which
+train as much, 0.98 and 0.94 with 12, 0.99 and 0.95 with 24."""
 
 
 @dataclass(frozen=True, slots=True)

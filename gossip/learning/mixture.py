@@ -19,9 +19,9 @@ Floats = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 
 COMPONENTS = 6
-"""Components at most. Where a receiver may leave out those that look like its own traffic, more of
-them leave more to learn from: 0.967 and 0.982 of the ceiling with 6, 0.964 and 0.977 with 4 (NSL-KDD,
-warezclient and back, twenty cycles later, tuning seeds 104 to 111)."""
+"""Components at most. Where a receiver may leave out those that look like its own traffic, more
+of them leave more to learn from: 0.967 and 0.982 of the ceiling with 6, 0.964 and 0.977 with 4
+(NSL-KDD, warezclient and back, twenty cycles later, tuning seeds 104 to 111)."""
 
 COMPONENTS_LIMIT = 8
 """Components at most in a description of another's: what bounds the work that it makes."""
