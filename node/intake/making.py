@@ -3,6 +3,8 @@
 from typing import Any
 
 from node.config.sensing import SensorSettings
+from node.intake.capture import Capture, Recording
+from node.intake.collector import Collector
 from node.intake.logs import LogSource
 from node.intake.source import Source
 
@@ -18,4 +20,10 @@ def make_source(settings: SensorSettings, saved: dict[str, Any] | None = None) -
         StateError: what was saved is damaged.
         SensorError: it can never be read, or not by this user.
     """
+    if settings.kind == "netflow":
+        return Collector(settings, saved)
+    if settings.kind == "interface":
+        return Capture(settings, saved)
+    if settings.kind == "pcap":
+        return Recording(settings, saved)
     return LogSource(settings, saved)

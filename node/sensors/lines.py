@@ -35,6 +35,10 @@ class ReadStats:
         ignored: sound, but about something else (DNS, statistics, a header).
         bad: gave no record; the first three are kept in `samples`.
         late_alerts: among `alerts`, those whose flow had been logged before; they label nothing.
+        received: datagrams or packets, where a sensor sends or sees such.
+        refused: of these, that were not taken or could not be read.
+        dropped: of these, that the kernel let go because nobody fetched them in time.
+        lost: exports that never arrived, by the exporter's own numbers.
     """
 
     lines: int = 0
@@ -43,13 +47,25 @@ class ReadStats:
     ignored: int = 0
     bad: int = 0
     late_alerts: int = 0
+    received: int = 0
+    refused: int = 0
+    dropped: int = 0
+    lost: int = 0
     samples: list[BadLine] = field(default_factory=list)
 
     def refuse(self, reason: str) -> None:
         """Count the present line as bad."""
         self.bad += 1
+        self._keep(self.lines, reason)
+
+    def refuse_packet(self, reason: str) -> None:
+        """Count the datagram or packet received last as refused."""
+        self.refused += 1
+        self._keep(self.received, reason)
+
+    def _keep(self, number: int, reason: str) -> None:
         if len(self.samples) < SAMPLES_MAX:
-            self.samples.append(BadLine(self.lines, reason[:REASON_CHARS_MAX]))
+            self.samples.append(BadLine(number, reason[:REASON_CHARS_MAX]))
 
     def refuse_overlong(self) -> None:
         """Count a line that was longer than `LINE_BYTES_MAX` and was never held in memory."""
