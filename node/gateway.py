@@ -278,6 +278,8 @@ class Gateway:
         """Read the settings with `again`, and take up what can change now; see `Reloader`."""
         self._reloader.reload(again)
         self._settings = self._reloader.settings
+        self._alerter.reload()
+        self._alerter.reload()
 
     def _appliers(self) -> dict[str, Apply]:
         def learn(settings: Settings) -> None:
@@ -285,6 +287,10 @@ class Gateway:
             self._immune.reload(settings.antigens, settings.detector.budget)
 
         return {
+            "alerts": self._alerter.apply,
+            "detector.gap": self._alerter.apply,
+            "detector.incident_max": self._alerter.apply,
+            "detector.incidents_max": self._alerter.apply,
             "sensor": lambda settings: self._sensing.change(settings.sensors),
             "detector.budget": learn,
             "detector.share_tail": learn,  # `_after_training` looks at the settings each time
@@ -361,6 +367,7 @@ class Gateway:
                 nursery.start_soon(self._saver.run)
                 self._clock = ClockWatch(head.epoch_s, self._health)
                 nursery.start_soon(self._clock.run)
+                nursery.start_soon(self._tick)
                 self._sensing.start(nursery, self._pump.attend)
                 nursery.start_soon(self._pump.run)
                 await driver.run(start)
@@ -392,6 +399,12 @@ class Gateway:
         journal = self._settings.journal
         return None if journal.path is None else Journal(journal.path, head, journal.size_bytes_max)
 
+    async def _tick(self) -> None:
+        """Have alerts written that wait, also where no flows come."""
+        while True:
+            await trio.sleep(1.0)
+            self._alerter.tick()
+
     async def _stop_driver(self, driver: Driver) -> None:
         await self._stopping.wait()
         driver.stop()
@@ -410,10 +423,10 @@ class Gateway:
             await self._next_training.wait()
 
     async def _train(self, action: Train, peer: Peer, now_s: float) -> Trained:
+        await self._keeping.refresh()
         if self._pressure.look():
             self._pressure.paused()
             return Trained(action.cycle, None, 0, nan)
-        await self._keeping.refresh()
         trusted = self._keeping.trusted
         norms = trusted(peer.norms) if self._settings.detector.scaling == "mesh" else ()
         action = replace(action, antigens=trusted(action.antigens))

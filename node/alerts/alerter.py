@@ -54,6 +54,7 @@ class Alerter:
             detector.gap_us, detector.incident_us_max, detector.incidents_max
         )
         self.contributors: Callable[[str], tuple[ContributorDocument, ...]] = lambda _: ()
+        self._name = name
         self._path = settings.alerts_path
         self._wall_s = wall_s
         about = settings.alerts
@@ -163,6 +164,31 @@ class Alerter:
             len(self._suppression.rules),
             self._suppression.refused,
         )
+
+    def apply(self, settings: Settings) -> None:
+        """Go by other settings from now on; incidents that are open stay open.
+
+        Raises:
+            ConfigError: the suppress rules are wrong.
+            StateError: a file cannot be opened. In either case all goes on as before.
+        """
+        detector, about = settings.detector, settings.alerts
+        suppression = Suppression(about.suppress)
+        file = AlertFile(
+            settings.alerts_path,
+            about.per_minute_max,
+            self._name,
+            about.format,
+            about.events,
+            about.outputs,
+        )
+        file.succeed(self._file)
+        self._path, self._file, self._suppression = settings.alerts_path, file, suppression
+        self._incidents.bound(detector.gap_us, detector.incident_us_max, detector.incidents_max)
+
+    def tick(self) -> None:
+        """Write what waits for a disk or for its minute. Call now and then, flows or not."""
+        self._file.tick(trio.current_time())
 
     def reload(self) -> None:
         """Read the suppress rules again; wrong ones are refused, and said in log and status."""

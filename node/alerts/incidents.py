@@ -181,14 +181,18 @@ class Incidents:
     """
 
     def __init__(self, gap_us: int, length_us_max: int, open_max: int) -> None:
-        self._gap_s = gap_us / 1e6
-        self._length_s_max = length_us_max / 1e6
-        self._open_max = open_max
+        self.bound(gap_us, length_us_max, open_max)
         # In the order of their last flow's arrival, so that the first is the quietest.
         self._open: dict[tuple[str, str], Incident] = {}
         self._closed: deque[Incident] = deque(maxlen=CLOSED_KEPT)
         self._collateral = Collateral()
         self._crowd = Crowd(self._gap_s)
+
+    def bound(self, gap_us: int, length_us_max: int, open_max: int) -> None:
+        """Go by these bounds from the next flow on; as for a new one."""
+        self._gap_s = gap_us / 1e6
+        self._length_s_max = length_us_max / 1e6
+        self._open_max = open_max
 
     def __len__(self) -> int:
         return len(self._open)

@@ -123,6 +123,7 @@ class AlertFile:
         more: Sequence[OutputSettings] = (),
     ) -> None:
         self.suppressed = 0
+        self._before = (0, 0)  # written and lost by those that this one succeeded
         self._gateway = gateway
         self._bucket = TokenBucket(per_minute_max)
         self._file = KeepingFile(path)
@@ -140,7 +141,7 @@ class AlertFile:
     @property
     def written(self) -> int:
         """Lines on disk, in the first place."""
-        return self._file.written
+        return self._before[0] + self._file.written
 
     @property
     def waiting(self) -> int:
@@ -150,7 +151,7 @@ class AlertFile:
     @property
     def failed(self) -> int:
         """Lines given up, as more waited than memory may hold."""
-        return sum(output.sink.lost for output in self._outputs)
+        return self._before[1] + sum(output.sink.lost for output in self._outputs)
 
     def write(self, incident: Incident, verdict: Verdict, now_s: float) -> bool:
         """Report an incident that has just opened; False if it was held back.
@@ -185,6 +186,12 @@ class AlertFile:
             output.sink.retry(now_s)
         if self._held_count and now_s - self._held_since_s >= SUMMARY_S:
             self._summarise(now_s)
+
+    def succeed(self, other: "AlertFile") -> None:
+        """Take over from another one, which is closed; counts go on."""
+        other.close()
+        self.suppressed = other.suppressed
+        self._before = (other.written, other.failed)
 
     def close(self) -> None:
         """Sum up what is still held back, and close the file."""

@@ -75,12 +75,10 @@ class Reloader:
         return self._appliers.get(key) or self._appliers.get(key.partition(".")[0])
 
     def _apply(self, effective: Settings, live: dict[str, tuple[str, ...]]) -> None:
-        wanted = {id(self._applier(key)) for key in live}
+        wanted = {self._applier(key) for key in live}
         done: list[Apply] = []
-        # Several keys may have one applier.
-        unique = {id(apply): apply for apply in self._appliers.values()}
-        for known, apply in unique.items():
-            if known not in wanted:
+        for apply in dict.fromkeys(self._appliers.values()):  # several keys may have one
+            if apply not in wanted:
                 continue
             try:
                 apply(effective)

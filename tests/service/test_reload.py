@@ -109,6 +109,31 @@ def test_a_node_takes_up_sensors_a_budget_and_sharing(tmp_path: Path) -> None:
     patient(main)
 
 
+def test_alerts_go_elsewhere_and_suppress_rules_are_read_again(tmp_path: Path) -> None:
+    begun = settings_for(tmp_path / "a")
+
+    async def main() -> None:
+        async with running(begun) as node:
+            (tmp_path / "file").touch()
+            wrong = begun.with_overrides({"alerts.path": str(tmp_path / "file" / "alerts")})
+            node.gateway.reload(lambda: wrong)
+            found = await node.look()
+            assert "cannot be written" in found.service.reload_refused
+            assert found.alerts.path == str(begun.alerts_path)
+            (tmp_path / "rules").write_text("")
+            values = {"alerts.path": str(tmp_path / "alerts"), "detector.gap": "3 min"}
+            values |= {"alerts.suppress": str(tmp_path / "rules")}
+            node.gateway.reload(lambda: begun.with_overrides(values))
+            found = await node.look()
+            assert (found.alerts.path, found.service.restart_for) == (values["alerts.path"], ())
+            assert (tmp_path / "alerts").exists()
+            (tmp_path / "rules").write_text("rubbish")
+            node.gateway.reload(lambda: begun.with_overrides(values))
+            await node.until(lambda s: s.alerts.rules_refused)
+
+    patient(main)
+
+
 def test_a_sensor_of_no_use_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
     log = tmp_path / "eve.json"
     write(log, benign(10))
