@@ -61,11 +61,11 @@ class SensorSettings:
     """The file: Suricata's eve.json, Zeek's conn.log as TSV or JSON, IPFIX biflows or our own
     records as JSON lines, or packets (pcap, pcapng). "-" reads lines from standard input."""
 
-    kind: Literal[
-        "auto", "suricata", "zeek", "ipfix", "json", "netflow", "pcap", "interface", "nfstream"
-    ] = "auto"
+    kind: Literal["auto", "suricata", "zeek", "ipfix", "json", "netflow", "pcap", "interface"] = (
+        "auto"
+    )
     """Who writes it. auto looks at the first lines of a log. netflow listens for NetFlow v9 and
-    IPFIX over UDP; pcap, interface and nfstream read packets."""
+    IPFIX over UDP; pcap and interface read packets, which a meter of our own makes flows of."""
 
     listen: Annotated[str | None, Check(_listen), Example('"127.0.0.1:2055"')] = None
     """For netflow: UDP address and port to receive on. 2055 is the customary port of exporters."""
@@ -80,7 +80,7 @@ class SensorSettings:
     interface: Annotated[
         str | None, Range(1, INTERFACE_CHARS_MAX), Check(printable), Example('"eth0"')
     ] = None
-    """For interface and nfstream: the network interface whose packets are read."""
+    """For interface: the network interface whose packets are read."""
 
     follow: bool = True
     """Wait for new lines for ever, through rotation. false reads the file once."""
@@ -92,8 +92,6 @@ class SensorSettings:
     def __post_init__(self) -> None:
         """Check that the kind finds what it needs, and nothing that it would not read."""
         needed = PLACES.get(self.kind, "path")
-        if self.kind == "nfstream":
-            needed = "path" if self.interface is None else "interface"
         for key in ("path", "listen", "interface"):
             given = getattr(self, key) is not None
             if given and key != needed:
@@ -107,7 +105,7 @@ class SensorSettings:
                 f"exporters: {self.listen} can be reached from other machines, and who reaches it "
                 'can invent flows; name the exporters, such as exporters = ["198.51.100.7"]'
             )
-        if self.standard_input and self.kind in {"pcap", "nfstream"}:
+        if self.standard_input and self.kind == "pcap":
             raise ConfigError(f'path: kind = "{self.kind}" does not read standard input')
 
     @property

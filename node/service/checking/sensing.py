@@ -4,7 +4,6 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from stat import S_ISREG
 
@@ -58,8 +57,6 @@ def check_sensors(settings: Settings, *, running: bool) -> Iterator[Finding]:
 def _sensor(what: str, sensor: SensorSettings, *, running: bool) -> Finding:
     if sensor.kind == "netflow":
         return _port(what, sensor, running=running)
-    if sensor.kind == "nfstream" and find_spec("nfstream") is None:
-        return error(what, "nfstream is not installed", "run pip install 'hedgerow[nfstream]'")
     if sensor.interface is not None:
         return _interface(what, sensor.interface)
     if sensor.standard_input:
@@ -127,7 +124,7 @@ def _file(what: str, sensor: SensorSettings, path: Path) -> Finding:
         make_source(sensor)  # says what it will never read
     if not S_ISREG(path.stat().st_mode):
         return ok(what, "not a regular file; its content was not looked at")
-    if sensor.kind in {"pcap", "nfstream"}:
+    if sensor.kind == "pcap":
         return _packets(what, path)
     return _lines(what, sensor, path)
 
