@@ -145,6 +145,10 @@ def _rest(status: Status) -> Iterator[Metric]:
         antigens.add_metric([state], held[state])
     yield antigens
     alerts = status.alerts
+    flood = status.flood
+    yield _gauge("flooded", "1 while more flows come than can be judged.", flood.now)
+    yield _counter("floods", "Times that it began.", flood.floods)
+    yield _counter("shed_flows", "Flows let fall for it, unjudged.", flood.shed)
     yield _gauge("incidents_open", "Incidents that go on.", alerts.incidents_open)
     yield _counter("alerts_written", "Alerts written.", alerts.written)
     yield _counter("alerts_held_back", "Alerts over the rate limit.", alerts.suppressed)

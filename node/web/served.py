@@ -1,7 +1,7 @@
 """What a node serves over HTTP, if anything. What it takes is imported only where it is wanted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Served:
 
     dashboard: str = ""
     token_file: str = ""
-    token: str = ""
+    token: str = field(default="", repr=False)
     metrics: str = ""
 
     def said(self, *, privately: bool) -> Sequence[str]:

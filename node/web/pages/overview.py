@@ -39,6 +39,12 @@ def _troubles(status: Status) -> Iterator[Markup]:
         yield notice("warn", status.detail)
     if detector.breach:
         yield notice("warn", f"The budget may not be kept: {detector.breach}")
+    if status.flood.now:
+        yield notice(
+            "warn",
+            "A flood: more flows come than can be judged. A sample is, training pauses, and ",
+            f"{status.flood.shed:,} were let fall so far.",
+        )
     if service.not_saved:
         yield notice(
             "bad",
