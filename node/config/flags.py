@@ -18,7 +18,20 @@ if TYPE_CHECKING:  # for the types only: --help must not wait for it
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
-_KINDS = ("suricata", "zeek", "ipfix", "auto")
+_KINDS = {
+    "suricata": "path",
+    "zeek": "path",
+    "ipfix": "path",
+    "json": "path",
+    "netflow": "listen",
+    "pcap": "path",
+    "interface": "interface",
+    "nfstream": "path",
+    "auto": "path",
+}
+"""What may stand before the colon of --sensor, and the key that what follows it is the value of."""
+
+_MISSING = {"path": "no log; write {}PATH", "listen": "no port; write {}127.0.0.1:2055"}
 _KEYS = {
     "state_dir": "node.state_dir",
     "name": "node.name",
@@ -44,8 +57,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--sensor",
         "sensors",
         multiple=True,
-        metavar="[KIND:]PATH",
-        help="A log to follow; KIND is suricata, zeek, ipfix or auto. May be repeated.",
+        metavar="[KIND:]PLACE",
+        help="A log to follow (KIND suricata, zeek, ipfix, json or auto), a recording (pcap), an "
+        "interface, or an address to receive exports on (netflow). May be repeated.",
     ),
     click.option("--no-labels", is_flag=True, help="Do not learn from the sensors' own alerts."),
     click.option("--read-once", is_flag=True, help="Read the logs to their end; do not follow."),
@@ -105,9 +119,11 @@ def sensor_table(text: str) -> dict[str, Any]:
     """
     kind, colon, path = text.partition(":")
     if colon and kind in _KINDS:
+        key = _KINDS[kind]
         if not path:
-            raise ConfigError(f"--sensor {text!r} names no log; write {text}PATH")
-        return {"kind": kind, "path": path}
+            lacking = _MISSING.get(key, "no interface; write {}eth0").format(text)
+            raise ConfigError(f"--sensor {text!r} names {lacking}")
+        return {"kind": kind, key: path}
     if colon and re.fullmatch(r"\w+", kind) and not os.path.lexists(text):
         near = get_close_matches(kind.lower(), _KINDS, n=1)
         guess = f", did you mean {near[0]!r}?" if near else ""

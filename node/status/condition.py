@@ -91,6 +91,10 @@ class Condition:
             source.last_ts,
             judged=lane.judged,
             shed=lane.shed,
+            received=stats.received or stats.lines,
+            refused=stats.refused,
+            dropped=stats.dropped,
+            lost=stats.lost,
         )
 
     def _state(self) -> tuple[str, str]:

@@ -91,11 +91,15 @@ class FloodStatus:
 
 @dataclass(frozen=True, slots=True)
 class SensorStatus:
-    """One sensor's log: what was read, and what could not be.
+    """One sensor: what was read of it, and what could not be.
 
     Args:
         judged: flows that the detector has seen; shed, those let fall because too many came. What
             is left of flows, waits.
+        received: lines, datagrams or packets; refused of the latter two could not be read, or were
+            not to be taken; dropped are those that the kernel let fall because nobody fetched them
+            in time.
+        lost: exports that never arrived, by the exporter's own numbers.
     """
 
     kind: str
@@ -105,6 +109,10 @@ class SensorStatus:
     last_flow_ts_s: float | None = None
     judged: int = 0
     shed: int = 0
+    received: int = 0
+    refused: int = 0
+    dropped: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,15 +257,19 @@ def _sensors(sensors: tuple[SensorStatus, ...]) -> Iterator[Text]:
     rows: list[tuple[Cell, ...]] = [
         (
             sensor.kind,
+            f"{sensor.received:,}",
             f"{sensor.flows:,}",
-            f"{sensor.bad_lines:,}",
+            f"{sensor.bad_lines + sensor.refused:,}",
+            f"{sensor.lost:,}",
+            f"{sensor.dropped:,}",
             f"{sensor.shed:,}",
             short_time(sensor.last_flow_ts_s),
             sensor.path,  # last: it may be long, and pushes nothing aside there
         )
         for sensor in sensors
     ]
-    return _table("Sensors", ("kind", "flows", "bad lines", "shed", "last flow", "log"), rows)
+    headings = ("kind", "received", "flows", "bad", "lost", "dropped", "shed", "last flow", "where")
+    return _table("Sensors", headings, rows)
 
 
 def _flood(flood: FloodStatus) -> Iterator[Text]:

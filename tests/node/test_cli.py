@@ -83,6 +83,18 @@ def test_a_mistake_beside_a_fault_is_not_hidden(capsys):
         ended(BaseExceptionGroup("", [FAULT, ZeroDivisionError()]), capsys)
 
 
+def test_a_flag_names_a_sensor_that_is_no_file():
+    texts = ("netflow:127.0.0.1:2055", "interface:eth0", "json:-", "suricata:-", "-")
+    made = overridden(Settings.defaults(), texts[:3]).sensors
+    assert [(s.kind, s.place) for s in made] == [
+        ("netflow", "127.0.0.1:2055"),
+        ("interface", "eth0"),
+        ("json", "-"),
+    ]
+    for text in texts[3:]:
+        assert overridden(Settings.defaults(), (text,)).sensors[0].standard_input
+
+
 def test_flags_override_the_sensors_of_a_file(tmp_path):
     path = tmp_path / "gateway.toml"
     path.write_text('[[sensor]]\npath = "a.json"\n[[sensor]]\npath = "b.log"\nkind = "zeek"\n')
@@ -103,9 +115,11 @@ def test_flags_override_the_sensors_of_a_file(tmp_path):
         ("Zeek:/x", "'Zeek' is not a kind, did you mean 'zeek'?"),
         (
             "bro:x.log",
-            "'bro' is not a kind; use one of suricata, zeek, ipfix, auto. If this is a log",
+            "'bro' is not a kind; use one of suricata, zeek, ipfix, json, netflow, pcap",
         ),
         ("suricata:", "names no log; write suricata:PATH"),
+        ("netflow:", "names no port; write netflow:127.0.0.1:2055"),
+        ("interface:", "names no interface; write interface:eth0"),
     ],
 )
 def test_a_mistyped_kind_of_sensor_is_not_taken_for_a_path(sensor, said):
