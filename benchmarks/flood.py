@@ -1,0 +1,236 @@
+"""What a flood does to a gateway: memory, queue, what is shed, incidents, and its neighbour.
+
+A node that has learnt from the benign recordings follows a log to which another process appends
+100,000 flows in 10 s as Suricata would: a SYN flood, each from a fresh port of one source, or each
+from a forged source. A neighbour, without a sensor, exchanges models with it. Both are asked for
+their status over and over: how long the answer takes says for how long the loop was busy.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
+
+import msgspec
+from _common import Row, parser, publish
+from _fed import Node
+from _recorded import lines
+
+from node.sensors.community import community_id
+from scenarios.recordings import RECORDINGS
+
+CALM = 4_000
+CALM_PER_S = 50
+BEAT_S = 0.05
+LOOK_S = 0.02
+VICTIM = "198.51.100.10"
+ATTACKER = "203.0.113.66"
+PATIENCE_S = 120.0
+
+
+def calm() -> Iterator[bytes]:
+    """Recorded benign flows, as if the last of them began just now."""
+    benign = tuple(name for name in RECORDINGS if "-benign" in name)
+    events = [msgspec.json.decode(text) for text in lines(CALM, benign)]
+    begun = datetime.now(UTC) - timedelta(seconds=len(events) / CALM_PER_S)
+    for number, event in enumerate(events):
+        if flow := event.get("flow"):
+            lasted = datetime.fromisoformat(flow["end"]) - datetime.fromisoformat(flow["start"])
+            start = begun + timedelta(seconds=number / CALM_PER_S)
+            flow |= {"start": _text(start), "end": _text(start + lasted)}
+            yield json.dumps(event).encode()
+
+
+def syn(number: int, moment: str, *, forged: bool) -> bytes:
+    """One connection attempt that nobody answered."""
+    source, port = ATTACKER, 1_024 + number % 64_000
+    if forged:
+        source = f"203.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    name = community_id("tcp", source, port, VICTIM, 443)
+    return (
+        f'{{"timestamp":"{moment}","flow_id":{10**9 + number},"event_type":"flow","src_ip":'
+        f'"{source}","src_port":{port},"dest_ip":"{VICTIM}","dest_port":443,"proto":"TCP","flow":'
+        f'{{"pkts_toserver":1,"pkts_toclient":0,"bytes_toserver":54,"bytes_toclient":0,"start":'
+        f'"{moment}","end":"{moment}","age":0,"state":"new","reason":"timeout"}},"community_id":'
+        f'"{name}","tcp":{{"tcp_flags_ts":"02","tcp_flags_tc":"00","syn":true}}}}\n'
+    ).encode()
+
+
+class Looks:
+    """A node's status, over and over, from a thread.
+
+    Attributes:
+        slowest_s: the longest that an answer took.
+        silent_s: the longest that nothing was heard of the only neighbour.
+        lost: times that it was not connected.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.slowest_s = self.silent_s = 0.0
+        self.lost = self.waiting = self.looks = 0
+        self.rss_mb = node.rss_mb()
+        self._node, self._ended = node, Event()
+        self._thread = Thread(target=self._look)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._ended.wait(LOOK_S):
+            begun = monotonic()
+            found = self._node.status()
+            if not found:
+                continue
+            self.slowest_s = max(self.slowest_s, monotonic() - begun)
+            self.looks += 1
+            self.waiting = max(self.waiting, found["flood"]["waiting"])
+            self.rss_mb = max(self.rss_mb, self._node.rss_mb())
+            peers = found["mesh"]["peers"]
+            self.lost += not any(peer["connected"] for peer in peers)
+            heard = [peer["heard_s"] for peer in peers if peer["heard_s"] is not None]
+            self.silent_s = max([self.silent_s, *heard])
+
+    def end(self) -> "Looks":
+        """Look no more."""
+        self._ended.set()
+        self._thread.join()
+        return self
+
+
+def until(node: Node, holds: Any) -> dict[str, Any]:
+    """Wait until a status is so."""
+    deadline = monotonic() + PATIENCE_S
+    while monotonic() < deadline:
+        found = node.status()
+        if found and holds(found):
+            return found
+        time.sleep(0.1)
+    raise TimeoutError(f"it never became so: {found}")
+
+
+def pour(log: Path, count: int, seconds: float, *, forged: bool) -> None:
+    """Append a flood at an even rate, or as fast as can be where that is slower."""
+    begun, written = monotonic(), 0
+    with log.open("ab", buffering=0) as stream:
+        while written < count:
+            due = min(count, int(count * (monotonic() - begun) / seconds))
+            moment = _text(datetime.now(UTC))
+            stream.write(b"".join(syn(n, moment, forged=forged) for n in range(written, due)))
+            written = due
+            time.sleep(BEAT_S)
+
+
+def flood(given: argparse.Namespace, folder: Path, *, forged: bool) -> list[Row]:
+    """One flood."""
+    log = folder / "eve.json"
+    log.write_bytes(b"\n".join(calm()) + b"\n")
+    config = folder / "gateway.toml"
+    config.write_text(f"[flood]\nflows_per_s = {given.flows_per_s}\n", encoding="ascii")
+    settings = ["--cycle", "1s", "--budget", "1%", "--config", str(config)]
+    neighbour = Node(folder / "b", "--cycle", "1s")
+    node = Node(folder / "a", "--bootstrap", neighbour.address, "--sensor", str(log), *settings)
+    try:
+        calm_flows = len(log.read_bytes().splitlines())
+        until(
+            node,
+            lambda s: (
+                s["sensors"][0]["judged"] == calm_flows and s["detector"]["state"] == "watching"
+            ),
+        )
+        until(neighbour, lambda s: s["mesh"]["merges"] > 5)
+        time.sleep(5.0)
+        quiet = Looks(node), Looks(neighbour)
+        before, frames = node.status(), neighbour.status()["mesh"]["merges"]
+        time.sleep(given.seconds)
+        for looks in quiet:
+            looks.end()
+        usual = neighbour.status()["mesh"]["merges"] - frames
+        frames = neighbour.status()["mesh"]["merges"]
+        rss_mb, cpu_s = node.rss_mb(), node.cpu_s()
+        busy = Looks(node), Looks(neighbour)
+        begun = monotonic()
+        pour(log, given.flows, given.seconds, forged=forged)
+        took_s = monotonic() - begun
+        meanwhile = neighbour.status()["mesh"]["merges"] - frames
+        total = calm_flows + given.flows
+        last = until(
+            node,
+            lambda s: s["sensors"][0]["judged"] + s["sensors"][0]["shed"] == total,
+        )
+        done_s = monotonic() - begun
+        for looks in busy:
+            looks.end()
+        cpu_s = node.cpu_s() - cpu_s
+        after = until(node, lambda s: not s["flood"]["now"])
+        merges = after["detector"]["model"]
+        until(node, lambda s: s["detector"]["model"] != merges)  # it trains again
+        said = (folder / "a" / "log").read_text(encoding="utf-8")
+        alerts = (folder / "a" / "state" / "alerts.jsonl").read_text(encoding="utf-8")
+        incidents = {
+            found["hedgerow"]["incident"]
+            for found in map(json.loads, alerts.splitlines())
+            if "incident" in found["hedgerow"] and found["hedgerow"]["flows"]
+        }
+        sensor = last["sensors"][0]
+        common = {"sources": "forged" if forged else "one"}
+        return [
+            common
+            | {
+                "flows": sensor["flows"] - calm_flows,
+                "written in, s": took_s,
+                "done after, s": done_s,
+                "judged": sensor["judged"] - calm_flows,
+                "shed": sensor["shed"],
+                "bad": sensor["bad_lines"],
+                "waiting at most": busy[0].waiting,
+                "CPU, s": cpu_s,
+            },
+            common
+            | {
+                "RSS before, MB": rss_mb,
+                "most, MB": busy[0].rss_mb,
+                "after, MB": node.rss_mb(),
+                "incidents": len(incidents) - before["alerts"]["written"],
+                "trainings left out": after["flood"]["pauses"],
+                "said": "training pauses" in said and "training goes on" in said,
+            },
+            common
+            | {
+                "neighbour's merges, quiet": usual,
+                "in the flood": meanwhile,
+                "silent at most, quiet, s": quiet[1].silent_s,
+                "in the flood, s": busy[1].silent_s,
+                "lost": busy[1].lost,
+                "slowest answer, quiet, ms": quiet[0].slowest_s * 1e3,
+                "flood, ms": busy[0].slowest_s * 1e3,
+            },
+        ]
+    finally:
+        node.end()
+        neighbour.end()
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f+0000")
+
+
+def main() -> None:
+    """Run it."""
+    made = parser(__doc__)
+    made.add_argument("--flows", type=int, default=100_000, help="of a flood (default 100000)")
+    made.add_argument("--seconds", type=float, default=10.0, help="that it lasts (default 10)")
+    made.add_argument("--flows-per-s", type=int, default=1_000, help="flood.flows_per_s")
+    given = made.parse_args()
+    rows: list[Row] = []
+    for forged in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            rows += flood(given, Path(folder), forged=forged)
+    publish("flood", given, sorted(rows, key=list))
+
+
+if __name__ == "__main__":
+    main()
