@@ -15,7 +15,7 @@ reported. Rules that are wrong are refused as a whole, and those read before hol
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -97,15 +97,18 @@ class Rule:
 
     def matches(self, incident: Incident) -> bool:
         """Whether it speaks of this incident."""
-        ports = {incident.top.resp_p, *(sample.resp_p for sample in incident.samples)}
+        ports = [incident.top.resp_p, *(sample.resp_p for sample in incident.samples)]
+        return self.covers(incident.source, incident.family, incident.destinations, ports)
+
+    def covers(
+        self, source: str, family: str, destinations: Iterable[str], ports: Iterable[int]
+    ) -> bool:
+        """Whether it speaks of flows from a source, all of them to these hosts and ports."""
         return (
-            (not self.family or self.family == incident.family)
-            and (self.port < 0 or ports == {self.port})
-            and (not self.source or _within(incident.source, self.source))
-            and (
-                not self.destination
-                or all(_within(host, self.destination) for host in incident.destinations)
-            )
+            (not self.family or self.family == family)
+            and (self.port < 0 or set(ports) == {self.port})
+            and (not self.source or _within(source, self.source))
+            and (not self.destination or all(_within(d, self.destination) for d in destinations))
         )
 
 

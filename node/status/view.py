@@ -84,7 +84,7 @@ def _said(text: str, style: str = "") -> Text:
     return Text(printable(text), style=style)
 
 
-def _facts(title: str, facts: Sequence[tuple[str, Cell | Sequence[Cell]]]) -> Iterator[Text]:
+def facts_of(title: str, facts: Sequence[tuple[str, Cell | Sequence[Cell]]]) -> Iterator[Text]:
     """Labels and what stands beside them; a fact of several parts has a line for each."""
     yield _said(title, "italic")
     rows: list[tuple[Cell, ...]] = []
@@ -95,7 +95,10 @@ def _facts(title: str, facts: Sequence[tuple[str, Cell | Sequence[Cell]]]) -> It
     yield from _columns(rows)
 
 
-def _table(title: str, headings: Sequence[str], rows: Sequence[tuple[Cell, ...]]) -> Iterator[Text]:
+def table_of(
+    title: str, headings: Sequence[str], rows: Sequence[tuple[Cell, ...]]
+) -> Iterator[Text]:
+    """Rows of a table under their headings."""
     yield _said(title, "italic")
     yield from _columns([tuple(_said(heading, "dim") for heading in headings), *rows])
 
@@ -125,7 +128,7 @@ def _node(status: Status) -> Iterator[Text]:
     if status.detail:
         state.append(f"  {printable(status.detail)}", style="default")
     join = [f"{address}/p2p/{status.peer}" for address in status.addresses]
-    return _facts(
+    return facts_of(
         status.software.capitalize(),
         [
             ("gateway", status.name),
@@ -144,7 +147,7 @@ def _mesh(mesh: MeshStatus) -> Iterator[Text]:
     if len(mesh.peers) > PEERS_LISTED:
         peers.append(f"and {len(mesh.peers) - PEERS_LISTED} more")
     ages = f"{min(mesh.ages):,} to {max(mesh.ages):,} updates" if mesh.ages else "—"
-    return _facts(
+    return facts_of(
         "Mesh",
         [
             ("peers", peers),
@@ -176,7 +179,7 @@ def _detector(detector: DetectorStatus) -> Iterator[Text]:
         lent = detector.threshold_flows_lent
         rests_on = f", by {detector.threshold_flows:,} own flows"
         rests_on += f" and {lent:,} of the mesh" if lent else ""
-    return _facts(
+    return facts_of(
         "Detector",
         [
             ("state", _state(detector.state)),
@@ -250,7 +253,7 @@ def _antigens(found: AntigensStatus, now_s: float) -> Iterator[Text]:
         for each in found.held
     ]
     headings = ("id", "family", "state", "rows", "age", "expires", "alarms", "origin", "reason")
-    return _table(title, headings, rows)
+    return table_of(title, headings, rows)
 
 
 def _sensors(sensors: tuple[SensorStatus, ...]) -> Iterator[Text]:
@@ -269,7 +272,7 @@ def _sensors(sensors: tuple[SensorStatus, ...]) -> Iterator[Text]:
         for sensor in sensors
     ]
     headings = ("kind", "received", "flows", "bad", "lost", "dropped", "shed", "last flow", "where")
-    return _table("Sensors", headings, rows)
+    return table_of("Sensors", headings, rows)
 
 
 def _flood(flood: FloodStatus) -> Iterator[Text]:
@@ -282,7 +285,7 @@ def _flood(flood: FloodStatus) -> Iterator[Text]:
         f"{flood.floods:,} with {flood.flows:,} flows; {flood.shed:,} flows shed in all, "
         f"{flood.waiting:,} waiting; {flood.pauses:,} trainings left out"
     )
-    return _facts("Floods", [("state", now), ("counts", counts)])
+    return facts_of("Floods", [("state", now), ("counts", counts)])
 
 
 def _alerts(alerts: AlertsStatus) -> Iterator[Text]:
@@ -308,7 +311,7 @@ def _alerts(alerts: AlertsStatus) -> Iterator[Text]:
         for alert in alerts.last
     ]
     headings = ("last seen", "source", "family", "flows", "score", "state")
-    return _table(f"Alerts: {counts}", headings, rows)
+    return table_of(f"Alerts: {counts}", headings, rows)
 
 
 def _service(service: ServiceStatus) -> Iterator[Text]:
@@ -326,4 +329,4 @@ def _service(service: ServiceStatus) -> Iterator[Text]:
         facts.append(
             ("restart", _said(f"the file has another {keys}; restart to use it", "yellow"))
         )
-    return _facts("Service", facts) if facts else iter(())
+    return facts_of("Service", facts) if facts else iter(())
