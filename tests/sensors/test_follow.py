@@ -52,12 +52,19 @@ def append(path, data):
 
 
 class Rotations(RuleBasedStateMachine):
-    """A sensor, logrotate, and a node that is killed at any time: no line lost, none twice."""
+    """A sensor, logrotate, and a node that is killed at any time: no line lost, none twice.
 
-    @initialize()
-    def begin(self):
+    The node is killed between reading and saving, and goes on from what was saved; logrotate
+    numbers or dates its files and takes its time to pack them; the sensor dies within a line.
+    """
+
+    @initialize(dated=st.booleans())
+    def begin(self, dated):
         self.folder = TemporaryDirectory()
         self.path = Path(self.folder.name) / "eve.json"
+        self.dated = dated
+        self.rotations = 0
+        self.packing = None  # what logrotate is at
         self.written = []  # whole lines, in order
         self.saved = []  # what the node's store holds, saved together with:
         self.position = None
@@ -78,11 +85,27 @@ class Rotations(RuleBasedStateMachine):
             assert self.follower.gaps == 0
 
     def line(self, width):
-        # Lines that differ early, as a log's do; see what follow.py cannot guarantee.
-        number = blake2b(b"%d" % len(self.written), digest_size=4).hexdigest()
-        line = number.encode() + b"x" * width
+        # Lines that differ early, as a log's do; see what follow.py cannot guarantee. So do the
+        # rests of lines that were cut.
+        number = blake2b(b"%d" % len(self.written), digest_size=4).hexdigest().encode()
+        line = number + b"x" * width + number
         self.written.append(line)
         return line
+
+    def shift(self):
+        """Make room for another rotated file; its path."""
+        self.rotations += 1
+        self.finish_packing()
+        if self.dated:
+            return self.path.with_name(f"eve.json-{20261100 + self.rotations}")
+        shift(self.path)
+        return self.path.with_name("eve.json.1")
+
+    def rotated(self, number):
+        """The rotated file so many before the last."""
+        if self.dated:
+            return self.path.with_name(f"eve.json-{20261101 + self.rotations - number}")
+        return self.path.with_name(f"eve.json.{number}")
 
     @rule(count=st.integers(1, 5), width=st.sampled_from([0, 1, 300]))
     def append(self, count, width):
@@ -94,21 +117,32 @@ class Rotations(RuleBasedStateMachine):
     def append_part_of_a_line(self):
         if not self.partial:
             self.partial = self.line(10)
-            append(self.path, self.partial[:5])
+            append(self.path, self.partial[:9])
 
     @rule()
     def finish_line(self):
         if self.partial:
-            append(self.path, self.partial[5:] + b"\n")
+            append(self.path, self.partial[9:] + b"\n")
             self.partial = b""
 
-    @rule(create=st.booleans())
-    def rename(self, create):
+    @rule()
+    def kill_the_sensor_within_a_line(self):
+        """It begins the next line after what is there, and both are one line to any reader."""
+        self.append_part_of_a_line()
+        begun, self.partial = self.partial[:9], b""
+        self.written.pop()
+        line = self.line(3)
+        append(self.path, line + b"\n")
+        self.written[-1] = begun + line
+
+    @rule(create=st.booleans(), cut=st.booleans())
+    def rename(self, create, cut):
         if not self.path.exists():
             return
+        if self.partial and cut:  # the sensor was killed, and begins anew in the next file
+            self.written[-1], self.partial = self.partial[:9], b""
         self.finish_line()
-        shift(self.path)
-        self.path.rename(f"{self.path}.1")
+        self.path.rename(self.shift())
         if create:
             self.path.touch()
 
@@ -118,8 +152,7 @@ class Rotations(RuleBasedStateMachine):
         if not self.path.exists():
             return
         self.finish_line()
-        shift(self.path)
-        renamed = self.path.with_name("eve.json.1")
+        renamed = self.shift()
         self.path.rename(renamed)
         self.path.touch()
         self.poll(1 << 20)
@@ -127,18 +160,36 @@ class Rotations(RuleBasedStateMachine):
 
     @rule()
     def copy_truncate(self):
+        """Within a line, its two parts are a line each."""
         if not self.path.exists():
             return
-        self.finish_line()
-        shift(self.path)
-        shutil.copyfile(self.path, f"{self.path}.1")
+        shutil.copyfile(self.path, self.shift())
         os.truncate(self.path, 0)
+        if self.partial:
+            begun, rest, self.partial = self.partial[:9], self.partial[9:], b""
+            append(self.path, rest + b"\n")
+            self.written[-1:] = [begun, rest]
 
     @rule(number=st.integers(1, 3))
     def pack_rotated(self, number):
-        rotated = self.path.with_name(f"eve.json.{number}")
-        if rotated.exists():
-            pack(rotated)
+        self.begin_packing(number)
+        self.finish_packing()
+
+    @rule(number=st.integers(1, 3))
+    def begin_packing(self, number):
+        """For a while the packed file is there and holds a part only."""
+        self.finish_packing()
+        plain = self.rotated(number)
+        if plain.exists():
+            packed = gzip.compress(plain.read_bytes())
+            plain.with_name(f"{plain.name}.gz").write_bytes(packed[: len(packed) // 2])
+            self.packing = plain
+
+    @rule()
+    def finish_packing(self):
+        if self.packing is not None:
+            pack(self.packing)
+            self.packing = None
 
     @rule(bytes_max=st.sampled_from([1, 7, 100, 1 << 20]))
     def poll(self, bytes_max):
@@ -164,7 +215,7 @@ class Rotations(RuleBasedStateMachine):
 
 
 Rotations.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, derandomize=True
+    max_examples=40, stateful_step_count=40, deadline=None, derandomize=True
 )
 TestRotations = Rotations.TestCase
 

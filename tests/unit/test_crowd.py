@@ -1,0 +1,89 @@
+"""Many sources at once are one incident; a few are not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.alerts.crowd import (
+    BEGINNINGS_MAX,
+    BEGINNINGS_S,
+    DESTINATIONS_MAX,
+    MANY,
+    SOURCES_MAX,
+    Crowd,
+)
+from tests.unit.test_incidents import GAP_S, anomaly, incidents
+
+NAMES = st.integers(0, 40).map("198.18.0.{}".format)
+FAMILIES = ("scan", "dos", "unknown")
+
+
+@pytest.mark.parametrize("destinations", [1, 5_000])
+def test_a_flood_with_forged_sources_is_at_most_ten_incidents(destinations: int) -> None:
+    known, opened = incidents(1_000), 0
+    for i in range(5_000):
+        one = anomaly(
+            1_000 + i / 500,
+            source=f"203.0.{i >> 8}.{i & 255}",
+            family=FAMILIES[i % 3],
+            resp_h=f"198.18.{i % destinations >> 8}.{i % destinations & 255}",
+        )
+        opened += len(known.observe([one]).opened)
+    crowds = [incident for incident in known.latest(100) if incident.source == MANY]
+    assert opened == len(known) <= 10
+    assert {incident.family for incident in crowds} == set(FAMILIES)
+    assert sum(incident.flows for incident in known.latest(100)) == 5_000
+    assert all(len(incident.sources) == 64 for incident in crowds)
+
+
+def test_a_flood_that_goes_on_opens_no_more() -> None:
+    known, opened = incidents(1_000), 0
+    for i in range(4_000):
+        one = anomaly(1_000 + i, source=f"203.0.{i >> 8}.{i & 255}")
+        opened += len(known.observe([one]).opened)
+        known.advance(1_000.0 + i)
+    assert opened <= SOURCES_MAX + 2, "an hour, after which an incident is reported anew"
+
+
+def test_what_returns_with_the_flood_is_the_crowds_and_after_it_its_own() -> None:
+    known = incidents(1_000)
+    known.observe([anomaly(1_000, source=f"203.0.113.{i}") for i in range(50)])
+    again = known.observe([anomaly(1_001, source="203.0.113.49")])
+    assert again.opened == ()
+    later = known.observe([anomaly(1_002 + GAP_S, source="203.0.113.49")])
+    assert [incident.source for incident in later.opened] == ["203.0.113.49"]
+
+
+def test_sources_that_come_one_by_one_keep_their_own() -> None:
+    crowd = Crowd(GAP_S)
+    for i in range(50):
+        host, ts_s = f"198.18.0.{i}", i * BEGINNINGS_S
+        assert crowd.source((host, "scan"), f"198.18.1.{i}", ts_s, ()) == host
+    apart = GAP_S / SOURCES_MAX + 1
+    for i in range(20):
+        host, ts_s = f"198.18.0.{i}", 10_000 + i * apart
+        assert crowd.source((host, "scan"), "198.18.1.1", ts_s, ()) == host
+
+
+@given(st.lists(st.tuples(NAMES, NAMES, st.floats(0, 1_000)), max_size=80))
+def test_an_open_incident_is_joined_and_so_many_begin_at_most(
+    flows: list[tuple[str, str, float]],
+) -> None:
+    crowd = Crowd(GAP_S)
+    going: dict[tuple[str, str], float] = {}
+    for source, destination, ts_s in sorted(flows, key=lambda flow: flow[2]):
+        key = (source, "scan")
+        found = crowd.source(key, destination, ts_s, going)
+        assert found in (source, MANY)
+        assert found == source or key not in going
+        going.setdefault((found, "scan"), ts_s)
+    begun = sorted(at for (source, _), at in going.items() if source != MANY)
+    for first, beyond in zip(begun, begun[BEGINNINGS_MAX:], strict=False):
+        assert beyond - first > BEGINNINGS_S
+
+
+def test_what_it_remembers_is_bounded() -> None:
+    crowd = Crowd(GAP_S)
+    for i in range(3 * DESTINATIONS_MAX):
+        crowd.source(("198.18.0.1", "scan"), str(i), 1.0, ())
+    assert len(crowd._at) == DESTINATIONS_MAX
