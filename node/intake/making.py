@@ -7,6 +7,7 @@ from node.intake.capture import Capture, Recording
 from node.intake.collector import Collector
 from node.intake.logs import LogSource
 from node.intake.source import Source
+from node.intake.stdin import StandardInput
 
 
 def make_source(settings: SensorSettings, saved: dict[str, Any] | None = None) -> Source:
@@ -26,4 +27,6 @@ def make_source(settings: SensorSettings, saved: dict[str, Any] | None = None) -
         return Capture(settings, saved)
     if settings.kind == "pcap":
         return Recording(settings, saved)
+    if settings.standard_input:
+        return StandardInput(settings, saved)
     return LogSource(settings, saved)

@@ -15,6 +15,7 @@ from gossip.flows import Flow
 from node.sensors.eve import EveParser
 from node.sensors.ipfix import IpfixParser
 from node.sensors.lines import LineParser, LineSplitter, ReadStats, cure
+from node.sensors.records import RecordParser
 from node.sensors.zeek import ZeekParser
 
 BARREN_LINES_MAX = 10_000_000
@@ -33,6 +34,7 @@ class Kind(Enum):
     SURICATA = "suricata"
     ZEEK = "zeek"
     IPFIX = "ipfix"
+    JSON = "json"
 
 
 EXPECTED = {
@@ -41,12 +43,14 @@ EXPECTED = {
     Kind.SURICATA: 'Suricata\'s eve.json, with lines of "event_type": "flow"',
     Kind.ZEEK: "Zeek's conn.log, tab-separated with its # header, or JSON",
     Kind.IPFIX: "IPFIX biflows as JSON lines, decoded by netflume (see docs/sensors.md)",
+    Kind.JSON: "JSON lines with the names of Zeek's conn.log (see docs/sensors.md)",
 }
 
 _PARSERS: dict[Kind, Callable[[], LineParser]] = {
     Kind.SURICATA: EveParser,
     Kind.ZEEK: ZeekParser,
     Kind.IPFIX: IpfixParser,
+    Kind.JSON: RecordParser,
 }
 
 
