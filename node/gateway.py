@@ -196,6 +196,8 @@ class Gateway:
         self._keeping = Keeping(
             store, identity.peer, self._seal, settings, self._fingerprint, longest
         )
+        self._alerter.contributors = self._watch.contributors.of
+        self._keeping.merged = self._watch.contributors.merged
         self._sensing = Sensing(self._restored(self._keeping.load()))
         self._intakes = self._sensing.sources
         self._pressure = Pressure(settings.flood.flows_per_s)
@@ -239,6 +241,7 @@ class Gateway:
         self._trained = self._trainer.to_arrays()
         self._watch.restore(group_of(arrays, "watch"))
         self._alerter.restore(small["incidents"])
+        self._watch.contributors.restore(small.get("contributors"))
         self._peer_state = (arrays["peer.vector"], arrays["peer.ages"], snapshot.cycle)
         self._remembered = tuple(
             Contact(PeerId(peer), tuple(addresses)) for peer, addresses in small["remembered"]
@@ -265,6 +268,7 @@ class Gateway:
             "remembered": [[c.peer, list(c.addresses)] for c in peer.remembered],
             "sensors": self._pump.positions() if positions is None else positions,
             "incidents": self._alerter.saved(),
+            "contributors": self._watch.contributors.saved(),
             "share_tail": self._settings.detector.share_tail,
             "scaling": self._settings.detector.scaling,
             **self._immune.saved(peer.antigens),
@@ -278,7 +282,6 @@ class Gateway:
         """Read the settings with `again`, and take up what can change now; see `Reloader`."""
         self._reloader.reload(again)
         self._settings = self._reloader.settings
-        self._alerter.reload()
         self._alerter.reload()
 
     def _appliers(self) -> dict[str, Apply]:
@@ -349,7 +352,7 @@ class Gateway:
                 pump=self._pump,
             )
             bootstrap = merge_contacts([parse_contact(a) for a in settings.node.bootstrap])
-            others = tuple(c for c in bootstrap if c.peer != transport.peer)
+            others = tuple(c for c in bootstrap if c.peer != peer.me.peer and not admit(c.peer))
             start = Start(others, self._remembered, antigens=self._antigens)
             self._immune.tell(driver.present)
             async with trio.open_nursery() as nursery:
@@ -433,6 +436,7 @@ class Gateway:
         plan = self._immune.plan(action, self._watch, trusted(peer.antigens), now_s, norms)
         done = await off_the_loop(partial(self._immune.carry_out, plan))
         self._immune.settle(done)
+        self._watch.contributors.rehearsed(done.sources)
         self._keeping.antigens(done.seen)
         self._watch.guarding.suspects = done.suspects
         self._watch.scale_by(norms)  # only here: what is trained now serves with the same scaler

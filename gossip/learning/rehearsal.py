@@ -121,6 +121,15 @@ class Rehearsal:
         ]
 
     @property
+    def drawn_from(self) -> list[tuple[Antigen, float]]:
+        """Antigens in use, each with its share of its family's draws."""
+        found: list[tuple[Antigen, float]] = []
+        for told in self._used.values():
+            used = [antigen for antigen, _ in told]
+            found += zip(used, _shares(used).tolist(), strict=True)
+        return found
+
+    @property
     def benign(self) -> Benign | None:
         """This peer's benign rows, as antigens are measured by them; None while there are few."""
         return self._benign

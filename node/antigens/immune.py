@@ -22,6 +22,7 @@ from gossip.contacts import PeerId
 from gossip.errors import StateError
 from gossip.learning.rehearsal import Rehearsal
 from gossip.learning.tolerance import Verdict
+from node.alerts.contributors import Source
 from node.antigens import approvals
 from node.antigens.leaving import size_of
 from node.antigens.presenting import Due, Evidence, Presenter
@@ -68,6 +69,7 @@ class Done:
     approved: tuple[bytes, ...]
     trouble: str
     suspects: Suspects
+    sources: tuple[Source, ...] = ()
 
 
 class Immune:
@@ -211,7 +213,11 @@ class Immune:
         seen = {each.id: _judged(each, verdicts[each.id]) for each in plan.antigens}
         made = tuple(self._presenter.make(due) for due in plan.due)
         suspects = self._suspecting.suspects(rehearsal, plan.evidence)
-        return Done(drawn, seen, made, approved, trouble, suspects)
+        sources = tuple(
+            Source(each.id.hex(), each.family, each.origin, each.evidence, share)
+            for each, share in rehearsal.drawn_from
+        )
+        return Done(drawn, seen, made, approved, trouble, suspects, sources)
 
     def settle(self, done: Done) -> None:
         """On the loop, after it."""

@@ -4,11 +4,11 @@ A field that is added has a default, so that clients of another version understa
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-OWN = "own"
-NEIGHBOUR = "neighbour"
-ANTIGEN = "antigen"
+OWN: Final = "own"
+NEIGHBOUR: Final = "neighbour"
+ANTIGEN: Final = "antigen"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,10 @@ class Keeping:
         settings: the node's.
         fingerprint: the peer's, to read frames.
         frame_bytes_max: likewise.
+
+    Attributes:
+        merged: told of each neighbour's model that was merged, and its mean weight in the whole,
+            where there is a ledger.
     """
 
     def __init__(
@@ -71,9 +75,11 @@ class Keeping:
         self._frame_bytes_max = frame_bytes_max
         self._transport: Transport | None = None
         self._said: dict[str, str] | None = None
+        self._flows_before = 0
         self._ledger: Ledger | None = None
         self._excluded: dict[PeerId, exclusions.Exclusion] = {}
         self._used: dict[str, tuple[str, str]] = {}
+        self.merged: Callable[[str, float], None] = lambda _peer, _weight: None
         self._trouble = ""
 
     @property
@@ -114,6 +120,7 @@ class Keeping:
                 cycle=back.source_cycle,
                 merges_gone=back.fell,
             )
+        self._flows_before = int(snapshot.small.get("made", {}).get("flows") or 0)
         if self._excluded:
             snapshot = _without(snapshot, self._excluded)
         model = vector_digest(snapshot.arrays["peer.vector"])
@@ -200,6 +207,8 @@ class Keeping:
         claimed = {part.index: part.age for part in message.fragments}
         own = [ages[index] for index in claimed]
         weights = [self._weight(age, mine) for age, mine in zip(claimed.values(), own, strict=True)]
+        if known := [weight for weight in weights if weight is not None]:
+            self.merged(event.sender, sum(known) / self._config.fragments)
         self.note(
             "merge",
             peer=event.sender,
@@ -273,7 +282,7 @@ class Keeping:
         alarms, held = watch.realised_rate()
         made = {
             "at_s": round(time.time(), 3),
-            "flows": watch.seen.flows,
+            "flows": self._flows_before + watch.seen.flows,
             "state": watch.state.value,
             "loss": loss if loss is not None and isfinite(loss) else None,
             "alarms": alarms,

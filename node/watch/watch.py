@@ -29,6 +29,7 @@ from gossip.learning.scaling import Scaler
 from gossip.learning.scoring import scores
 from gossip.learning.shapes import DetectorShape
 from gossip.learning.tails import BORROWED, LENGTH, MeshTail, Numbers
+from node.alerts.contributors import Contributors
 from node.alerts.incidents import Anomaly
 from node.antigens.presenting import Evidence
 from node.verdicts.pardons import Pardons
@@ -68,6 +69,7 @@ class Watch:
         told: what the mesh may know of this gateway's scores, see `tails.contribution`; None where
             there are too few rows.
         guarding: sees to it that the budget is kept.
+        contributors: whose knowledge the model holds.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Watch:
         self._norms: tuple[Antigen, ...] = ()
         self._norms_read = self._norms_still = 0
         self._pardons = Pardons()
+        self.contributors = Contributors()
 
     @property
     def state(self) -> State:
@@ -299,9 +302,22 @@ class Watch:
         if self.scaler is None:
             return None
         own = self.samples.batches(cycle, self.scaler)
+        if own is not None:
+            self._count(own, drawn)
         if own is None or drawn is None:
             return own
         return mixed(own, self.names, drawn, self.scaler)
+
+    def _count(self, own: Batches, drawn: Drawn | None) -> None:
+        """Whose rows this training sees of each family, and how many there are of them."""
+        names, labels = self.samples.config.names, self.samples.labelled
+        rows = {names[label]: int((own.y == label).sum()) for label in labels}
+        held = {names[label]: len(self.samples.family(label)) for label in labels}
+        others: dict[str, int] = {}
+        if drawn is not None:
+            counts = np.bincount(drawn.index.ravel(), minlength=len(drawn.names)).tolist()
+            others = dict(zip(drawn.names, counts, strict=True))
+        self.contributors.learnt(rows, others, held)
 
     def serve(self, vector: Rows, cycle: int, mesh: MeshTail | None = None) -> None:
         """Score with this model from now on, calibrated on rows that it was not trained on.
