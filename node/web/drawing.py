@@ -10,7 +10,7 @@ from node.web.wording import several
 DRAWN_MAX = 24
 """Peers in the picture; more would lie upon each other. All are in the table beside it."""
 
-_WIDTH, _HEIGHT, _RADIUS = 360, 300, 112
+_WIDTH, _HEIGHT, _RADIUS = 360, 310, 112
 
 
 def mesh(name: str, peers: Sequence[PeerStatus]) -> Markup:

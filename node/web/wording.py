@@ -59,7 +59,8 @@ def _plain(name: str, value: float) -> str:
     if UNITS.get(name, "").startswith("log1p"):
         value = expm1(min(value, 60.0))
     rounded = round(value)
-    return f"{rounded:,}" if abs(value - rounded) < 0.005 else f"{value:,.3g}"
+    whole = abs(value - rounded) < 0.005 or abs(value) >= 100
+    return f"{rounded:,}" if whole else f"{value:,.3g}"
 
 
 def number(value: float | None, form: str = ",.4g") -> str:

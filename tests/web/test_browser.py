@@ -1,6 +1,7 @@
-"""A person with a browser: two nodes meet, an attack comes, she says what it was, and it stays said.
+"""A person with a browser: two nodes meet, an attack comes, she says what it was, and it stays.
 
-With HEDGEROW_SCREENSHOTS=docs/img the pictures of the documentation are made on the way.
+With HEDGEROW_SCREENSHOTS=docs/img the pictures of the documentation are made on the way; then it
+waits half a minute for a line to draw.
 """
 
 import io
@@ -68,7 +69,8 @@ def opened(browser, *, width=1200, height=860, scheme="light"):
     return page
 
 
-def test_a_verdict_given_in_a_browser_stays(tmp_path):
+def test_a_verdict_given_in_a_browser_stays(tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("gateway", numbered=False)
     sync_api.expect.set_options(timeout=PATIENCE_MS)
     quiet, attack = recorded("hospital-benign.eve.json.xz"), recorded("hospital.eve.json.xz", 1_500)
     log = write(tmp_path / "eve.json", quiet)

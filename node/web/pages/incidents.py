@@ -116,7 +116,7 @@ def _forms(view: View, incident: IncidentDocument) -> list[Node]:
     family = incident.family
     known = family != NOT_A_FAMILY and family not in FAMILIES
     families = [*FAMILIES[1:], *([family] if known else [])]
-    shown = [each for each in families if each != family]
+    shown = [each for each in families if each not in (family, incident.verdict)]
     buttons: list[Node] = []
     if incident.verdict:
         by = f" by {incident.verdict_by}" if incident.verdict_by else ""

@@ -52,7 +52,7 @@ def body(view: View) -> Node:
                 id_="peers",
                 wide=True,
             ),
-            class_="cards",
+            class_="cards two",
         ),
     ]
 
