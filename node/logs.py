@@ -3,15 +3,19 @@
 `get_logger` configures nothing, so importing any part of Hedgerow leaves logging as it was; only
 `configure`, which the command line calls once, puts a handler in place. Libraries are heard
 through the same handler, less what is normal in a mesh where peers come and go.
+
+structlog, and with it rich and asyncio, is loaded by the first message or by `configure`: 7 MB that
+a process which only detects, and says nothing, does without.
 """
 
 import logging
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+if TYPE_CHECKING:
+    import structlog
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 ROOT = "hedgerow"
 ERRORS_SHOWN = 3
@@ -21,32 +25,52 @@ CHARS_MAX = 300
 # line, so below debug they are silent. Measured on libp2p 0.8.1: a refused dial alone logs three.
 CHATTY = ("libp2p", "multiaddr", "zeroconf", "trio-websocket", "asyncio", "httpx", "urllib3")
 
-_ADD: tuple[Processor, ...] = (
-    structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-)
-
 
 class _Handler(logging.StreamHandler[TextIO]):
     """Ours, so that a second `configure` finds and replaces it."""
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+def get_logger(name: str) -> "structlog.stdlib.BoundLogger":
     """A logger for one part (`get_logger("sensor")`); use `log.info("event", key=value)`."""
-    return cast(
-        "structlog.stdlib.BoundLogger",
-        structlog.wrap_logger(
-            logging.getLogger(f"{ROOT}.{name}"),
-            processors=[
-                structlog.stdlib.filter_by_level,
-                *_ADD,
-                structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-            ],
-            wrapper_class=structlog.stdlib.BoundLogger,
-            context_class=dict,
-            cache_logger_on_first_use=True,
-        ),
+    return cast("structlog.stdlib.BoundLogger", _Logger(name))
+
+
+class _Logger:
+    """Becomes a logger of structlog's when it is first used."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._made: structlog.stdlib.BoundLogger | None = None
+
+    def __getattr__(self, method: str) -> Any:
+        if self._made is None:
+            self._made = _made(self._name)
+        return getattr(self._made, method)
+
+
+def _made(name: str) -> "structlog.stdlib.BoundLogger":
+    import structlog  # noqa: PLC0415 - see above
+
+    made: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logging.getLogger(f"{ROOT}.{name}"),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_additions(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        context_class=dict,
+        cache_logger_on_first_use=True,
     )
+    return made
+
+
+def _additions() -> "tuple[Processor, ...]":
+    """What every message gets."""
+    import structlog  # noqa: PLC0415 - as above
+
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    return (structlog.stdlib.add_log_level, stamp)
 
 
 def configure(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
@@ -118,7 +142,11 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _formatter(*, as_text: bool, colours: bool, debug: bool) -> structlog.stdlib.ProcessorFormatter:
+def _formatter(
+    *, as_text: bool, colours: bool, debug: bool
+) -> "structlog.stdlib.ProcessorFormatter":
+    import structlog  # noqa: PLC0415 - as above
+
     processors: list[Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         _Errors(tracebacks=debug),
@@ -131,7 +159,7 @@ def _formatter(*, as_text: bool, colours: bool, debug: bool) -> structlog.stdlib
         processors.append(structlog.processors.JSONRenderer(ensure_ascii=False, default=str))
     return structlog.stdlib.ProcessorFormatter(
         processors=processors,
-        foreign_pre_chain=[structlog.stdlib.add_logger_name, *_ADD],
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, *_additions()],
     )
 
 
@@ -141,7 +169,7 @@ class _Errors:
     def __init__(self, *, tracebacks: bool) -> None:
         self._tracebacks = tracebacks
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    def __call__(self, _logger: "WrappedLogger", _method: str, event: "EventDict") -> "EventDict":
         found = event.pop("exc_info", None)
         if found is True:
             found = sys.exc_info()
@@ -153,7 +181,7 @@ class _Errors:
         return event
 
 
-def _clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _clean(_logger: "WrappedLogger", _method: str, event: "EventDict") -> "EventDict":
     def cleaned(key: str, value: Any) -> Any:
         if key == "exc_info" or isinstance(value, bool | int | float):
             return value
