@@ -269,7 +269,7 @@ def _verify(folder: Path) -> None:
             f"{folder}: holds no ledger; is ledger.use = false in the node's settings?"
         )
     click.echo(
-        f"{found.entries:,} entries in {found.files} files, {found.first:,} to {found.last:,}: "
+        f"{found.entries:,} entries, {found.first:,} to {found.last:,}, files: {found.files}: "
         f"each holds the hash of the one before; {found.checkpoints:,} signatures of "
         f"{identity.peer} hold, {found.unsigned:,} entries came after the last"
     )

@@ -2,7 +2,8 @@
 
     format  release              what changed
     1       before this number   no number is written
-    2       with generations     `made`: how the node was; `ledger`: the last entry noted before
+    2       with generations     `made`: how the node was; `ledger`: the last entry noted before;
+                                 features count whole milliseconds
 
 A file of an older format is brought up in memory, one step after the other, and stays on disk as it
 is until newer ones have outlived it. Whoever changes what is saved so that the loading code no
@@ -13,6 +14,9 @@ longer reads the old form raises FORMAT, adds a step here, and adds a file of th
 from collections.abc import Callable
 from typing import Any
 
+import msgpack
+import numpy as np
+
 from gossip.errors import StateError
 from node.state.snapshot import Snapshot
 
@@ -21,12 +25,29 @@ FIRST = 1
 """Files that tell no format have this one."""
 
 
-def _made_and_ledger(before: Snapshot) -> Snapshot:
-    """1 to 2: nothing is known of when it was made, nor of a ledger."""
-    return Snapshot(before.cycle, before.arrays, {"made": {}, "ledger": 0} | before.small)
+_MICROSECONDS, _MILLISECONDS = "flow26-db4763baef75cb75", "flow26-d48e9c268e4f63b5"
+"""Names of the features before and since (`gossip.features.schema_fingerprint`)."""
 
 
-MIGRATIONS: dict[int, Callable[[Snapshot], Snapshot]] = {1: _made_and_ledger}
+def _to_milliseconds(before: Snapshot) -> Snapshot:
+    """1 to 2: nothing is known of when it was made, nor of a ledger.
+
+    Rows and model are taken over: a duration is less than a millisecond off, which is less than
+    flows of one kind differ by, and rows of the new kind replace the old ones with time. Antigens
+    are not: what they are signed for names the features.
+    """
+    small: dict[str, Any] = {"made": {}, "ledger": 0} | before.small
+    arrays = dict(before.arrays)
+    told = str(small.get("fingerprint", ""))
+    if _MICROSECONDS in told:
+        small["fingerprint"] = told.replace(_MICROSECONDS, _MILLISECONDS)
+        if "antigens" in arrays:
+            arrays["antigens"] = np.frombuffer(msgpack.packb([]), np.uint8)
+        small["antigens"] = {**small.get("antigens", {}), "held": []}
+    return Snapshot(before.cycle, arrays, small)
+
+
+MIGRATIONS: dict[int, Callable[[Snapshot], Snapshot]] = {1: _to_milliseconds}
 """From each older format to the next one."""
 
 

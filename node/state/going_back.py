@@ -2,9 +2,9 @@
 
 What goes back is what was learnt and what judges it: the vector and its ages, the part that stays
 at home, momentum, the model that serves with its scaler and calibration, the guard's counts and its
-last good model, and what the mesh told and was told of tails. What stays is what happened and what
-was seen: the cycle, sensor positions, incidents, rows of flows and their labels, antigens held,
-remembered peers. So no flow is read twice, no alert is forgotten, and learning goes on from one's
+last good model, what the mesh told and was told of tails, and who contributed to it all. What stays
+is what happened and what was seen: the cycle, sensor positions, incidents, rows of flows and their
+labels, antigens held, remembered peers. So no flow is read twice, no alert is forgotten, and learning goes on from one's
 own samples. Ages go back with the vector, since an age says what that vector has absorbed.
 """
 
@@ -25,6 +25,7 @@ from node.state.store import Store
 
 _GROUPS = ("trainer.", "peer.", "watch.serving.", "watch.guard.")
 _ALONE = ("watch.told", "watch.mesh")
+_SMALL = ("contributors",)
 BACK_TO = "back_to"
 """In the small state of a generation that is a way back: the number that it went back to."""
 
@@ -38,7 +39,8 @@ class Info:
         cycle: in which it was saved.
         at_s: when, seconds since 1970; where it does not tell, when its file was written.
         bytes: of the file.
-        flows: seen by its process until then; None where it does not tell, as all that follow.
+        flows: seen until then, in this life and those before; None where it does not tell, as all
+            that follow.
         state: "learning" or "watching".
         loss: of the last training.
         alarms: held-out flows that alarmed.
@@ -146,7 +148,9 @@ def with_model_of(present: Snapshot, source: Snapshot, number: int) -> Snapshot:
     stays = {name: array for name, array in present.arrays.items() if not _is_model(name)}
     goes = {name: array for name, array in source.arrays.items() if _is_model(name)}
     made = source.small["made"] | {"at_s": present.small["made"].get("at_s")}
-    small = present.small | {"made": made, BACK_TO: number}
+    small = {name: value for name, value in present.small.items() if name not in _SMALL}
+    small |= {name: source.small[name] for name in _SMALL if name in source.small}
+    small |= {"made": made, BACK_TO: number}
     return replace(present, arrays=stays | goes, small=small)
 
 
@@ -225,9 +229,12 @@ def rebuild(
     if not waiting:
         return None
     upto = min(each.upto_cycle for each in waiting if each.upto_cycle is not None)
-    for source in store.generations[1:]:
+    for source in store.generations:
         old = generations.read(store.folder, source)
         if old is not None and old.cycle <= upto:
+            if source == store.generations[0]:  # nothing came since
+                exclusions.settle(store.folder)
+                return None
             who = [each.peer for each in waiting]
             done = go_back(store, present, source, ledger, "exclude", who)
             exclusions.settle(store.folder)

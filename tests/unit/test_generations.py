@@ -85,17 +85,17 @@ def test_a_format_that_is_none_is_refused(told: object) -> None:
 
 def test_spaced_generations_are_kept_and_thin_out_with_age(tmp_path: Path) -> None:
     kept = Store.open(tmp_path / "s")
-    kept.keep = Keep(4, 5)
-    for cycle in range(1, 120):
+    kept.keep = Keep(4, 4)
+    for cycle in range(1, 60):
         kept.save(snapshot(cycle))
     found = [generations.read(kept.folder, each) for each in kept.generations]
     cycles = [each.cycle for each in found if each is not None]
-    assert cycles[:2] == [119, 118]
-    ages = [119 - cycle for cycle in cycles[2:]]
+    assert cycles[:2] == [59, 58]
+    ages = [59 - cycle for cycle in cycles[2:]]
     assert 3 <= len(ages) <= 4
     assert ages[-1] >= kept.keep.reach
     assert len(list(kept.folder.glob("generation-*"))) == len(cycles)
-    assert all(older - newer >= 5 for newer, older in pairwise(ages))
+    assert all(older - newer >= 4 for newer, older in pairwise(ages))
     kept.close()
 
 
