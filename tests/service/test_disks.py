@@ -1,8 +1,12 @@
 """Disks that are full or read-only: alerts come first, and all recovers by itself."""
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -11,6 +15,7 @@ from node.alerts.keeping import KEPT_LINES_MAX, KeepingFile
 from node.service.health import Health
 from node.state.saving import RESERVE_BYTES, Saver, room
 from node.state.store import Snapshot
+from tests.service.full_disk import CANNOT
 
 
 def keeping(folder: Path) -> tuple[KeepingFile, Path]:
@@ -135,3 +140,21 @@ def test_the_room_of_a_real_disk(tmp_path: Path) -> None:
     free, reserve = room(tmp_path)
     assert free > 0
     assert 0 < reserve <= RESERVE_BYTES
+
+
+def test_a_node_outlives_a_disk_that_fills_up(tmp_path: Path) -> None:
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("unshare is not installed here, so no disk of one's own can be had")
+    script = "tests.service.full_disk"
+    ran = subprocess.run(
+        [unshare, "--map-root-user", "--mount", sys.executable, "-m", script, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+        cwd=Path(__file__).parents[2],
+    )
+    if ran.returncode == CANNOT or "unshare failed" in ran.stderr:
+        pytest.skip(f"no disk of one's own can be had here: {ran.stdout}{ran.stderr}")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
