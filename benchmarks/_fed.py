@@ -160,15 +160,15 @@ def _text(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f+0000")
 
 
-def alone(program: str) -> float:
-    """Peak resident memory, MB, of a Python that runs this and ends."""
+def alone(program: str, given: bytes = b"") -> float:
+    """Peak resident memory, MB, of a Python that runs this, reads what is given, and ends."""
     # Not getrusage: that would count what we had when it was forked.
     told = "print(*open('/proc/self/status').read().partition('VmHWM:')[2].split()[:1])"
     done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", f"{program}\n{told}"],
         check=True,
         capture_output=True,
-        text=True,
+        input=given,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
     )
     return float(done.stdout.split()[-1]) * 1024 / MB

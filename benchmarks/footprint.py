@@ -14,10 +14,21 @@ from pathlib import Path
 from statistics import median
 from time import monotonic
 
+import numpy as np
 from _common import Figure, Row, parser, publish
 from _fed import Feed, Node, alone
 
+from gossip.draws import Purpose, generator
+from gossip.flows import FAMILIES
+from gossip.learning.codes import codes
+from gossip.learning.in_numpy import Detector
+from gossip.learning.learner import Batches
+from node.detection import SHAPE
+from node.training.passing import task
+
 CYCLE = "10s"
+TRAINING = "import sys\nfrom node.training.passing import carried_out\n"
+TRAINING += "carried_out(sys.stdin.buffer.read())"
 LOOK_S = 1.0
 QUICK = '[node]\n[mesh]\nexchange = "pairwise"\nencoding = "float32"\n'
 DETECTING = (
@@ -29,18 +40,40 @@ DETECTING = (
 def sizes(given: argparse.Namespace) -> list[Row]:
     """Programs that load a part and end."""
     programs = {
-        "Python": "",
-        "Python and numpy": "import numpy",
-        "what detecting needs": DETECTING,
-        "what a node needs": "import node.gateway",
+        "Python": ("", b""),
+        "Python and numpy": ("import numpy", b""),
+        "what detecting needs": (DETECTING, b""),
+        "what a node needs": ("import node.gateway", b""),
+        "the model, and trains once": (TRAINING, a_task()),
     }
     return [
         {
             "peak memory of a program that loads": name,
-            "MB": Figure.of([alone(program) for _ in range(given.repeats)]),
+            "MB": Figure.of([alone(*program) for _ in range(given.repeats)]),
         }
         for name, program in programs.items()
     ]
+
+
+def a_task() -> bytes:
+    """A training of a gateway's usual size."""
+    learner, names = Detector(SHAPE), codes(FAMILIES)
+    rows = generator(b"footprint", "rows", 0, Purpose.WORLD)
+    x = rows.standard_normal((1, 8, 64, SHAPE.features), np.float32)
+    known = np.ones((1, names.shape[1]), np.bool_)
+    vector = learner.initial(b"footprint")[None]
+    batches = Batches(x, np.zeros((1, 8, 64), np.int64), known, names)
+    return task(learner, vector, np.zeros_like(vector), batches)
+
+
+def detecting(folder: Path, log: Path, repeats: int) -> list[Row]:
+    """`hedgerow detect` by a gateway's own model, on the log that it has read."""
+    program = (
+        "from node.cli import cli\n"
+        f"cli.main(['detect', '--state-dir', {str(folder)!r}, {str(log)!r}], standalone_mode=False)"
+    )
+    peaks = Figure.of([alone(program) for _ in range(repeats)])
+    return [{"peak memory of": "hedgerow detect", "MB": peaks}]
 
 
 def watched(given: argparse.Namespace, folder: Path) -> list[Row]:
@@ -54,10 +87,10 @@ def watched(given: argparse.Namespace, folder: Path) -> list[Row]:
         busy = Node(folder / "busy", *joined, "--sensor", f"suricata:{log}")
         nodes.append(busy)
         busy.says("/p2p/")
-        return [
-            *watch(given, idle, busy, Feed(log, given.flows_per_s)),
-            *starts(given, folder, idle),
-        ]
+        rows = watch(given, idle, busy, Feed(log, given.flows_per_s))
+        if busy.status()["detector"]["state"] == "watching":
+            rows += detecting(folder / "busy" / "state", log, given.repeats)
+        return [*rows, *starts(given, folder, idle)]
     finally:
         for node in nodes:
             node.end()

@@ -13,7 +13,7 @@ class TrainingSettings:
     within: Literal["thread", "process"] = "thread"
     """"thread" trains in a thread of the node. "process" starts a process for each training, which
     gives way to all others and takes its memory with it when it ends. Measured: 1 ms of processor
-    time a cycle against 130, and no memory to speak of against 35 MB, for a third of a second
+    time a cycle against 130, and no memory to speak of against 36 MB, for a third of a second
     (docs/adr/0009). So a process pays where the scheduler must be able to put training last."""
 
     nice: Annotated[int, Range(0, 19)] = 10

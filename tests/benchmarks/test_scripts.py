@@ -18,6 +18,7 @@ SMALLEST: dict[str, tuple[str, ...]] = {
     "codec": QUICK,
     "cycle": (*QUICK, "--lines", "1500"),
     "distributed": ("--repeats", "1", "--seconds", "0.001"),
+    "footprint": ("--repeats", "1", "--only", "sizes"),
     "features": (*QUICK, "--lines", "1500"),
     "lab": (
         *("--repeats", "1", "--peers", "3", "--duration-s", "3", "--cycle-s", "0.5"),
@@ -50,7 +51,7 @@ def figures(document: dict[str, Any]) -> list[float]:
 def test_every_script_is_run_here() -> None:
     # As `make bench` finds them.
     scripts = {path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")}
-    others = {"baselines", "budget", "guard", "immunity", "tolerance", "unequal"}
+    others = {"baselines", "budget", "guard", "immunity", "sensors", "tolerance", "unequal"}
     assert scripts == {*SMALLEST, *others}
 
 
