@@ -4,8 +4,9 @@ What goes back is what was learnt and what judges it: the vector and its ages, t
 at home, momentum, the model that serves with its scaler and calibration, the guard's counts and its
 last good model, what the mesh told and was told of tails, and who contributed to it all. What stays
 is what happened and what was seen: the cycle, sensor positions, incidents, rows of flows and their
-labels, antigens held, remembered peers. So no flow is read twice, no alert is forgotten, and learning goes on from one's
-own samples. Ages go back with the vector, since an age says what that vector has absorbed.
+labels, antigens held, remembered peers. So no flow is read twice, no alert is forgotten, and
+learning goes on from one's own samples. Ages go back with the vector, since an age says what that
+vector has absorbed.
 """
 
 from collections.abc import Iterable

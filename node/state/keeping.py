@@ -184,8 +184,6 @@ class Keeping:
             nonlocal ages
             if others is not None:
                 others(event, now_us, actions)
-            if self._ledger is None:
-                return
             for action in actions:
                 if not isinstance(action, Report) or not isinstance(event, Received):
                     continue
@@ -209,6 +207,8 @@ class Keeping:
         weights = [self._weight(age, mine) for age, mine in zip(claimed.values(), own, strict=True)]
         if known := [weight for weight in weights if weight is not None]:
             self.merged(event.sender, sum(known) / self._config.fragments)
+        if self._ledger is None:
+            return
         self.note(
             "merge",
             peer=event.sender,
