@@ -1,6 +1,7 @@
 """Zeek's `conn.log`, tab-separated (read by the names in its header) or JSON.
 
-A header may come again at any time, with other columns, as it does after a rotation.
+A header may come again at any time, with other columns, as it does after a rotation. Logs that were
+cut by other tools may have the bare names of their columns for a header; these are taken, too.
 """
 
 from datetime import datetime
@@ -131,6 +132,9 @@ class ZeekParser(CountingParser):
             flow = self._json(line)
         elif line.startswith(b"#"):
             self._read_header(line.decode())
+        elif line.startswith(b"ts\t"):
+            self._header.fields = line.decode().split("\t")
+            self._choose_columns()
         else:
             flow = self._tsv(line.decode(errors="replace"))
         self._stats.ignored += flow is None

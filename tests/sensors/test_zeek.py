@@ -219,3 +219,13 @@ def test_spoilt_json_never_raises(changes):
     parser = ZeekParser()
     flow = parser.parse(json.dumps(RECORD | changes).encode())
     assert (flow is None) == (parser.stats.bad == 1)
+
+
+def test_the_bare_names_of_the_columns_are_a_header_too():
+    names = b"ts\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tduration\tconn_state"
+    parser = ZeekParser()
+    row = b"1.5\t198.18.2.13\t5\t198.19.0.10\t53\tudp\t-\tSF\t1\t66\t1\t117"
+    assert parser.parse(names + b"\torig_pkts\torig_ip_bytes\tresp_pkts\tresp_ip_bytes") is None
+    flow = parser.parse(row)
+    assert flow is not None
+    assert (flow.orig_p, flow.resp_p, flow.resp_ip_bytes) == (5, 53, 117)
