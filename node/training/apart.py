@@ -74,6 +74,7 @@ class Apart:
                 capture_output=True,
                 check=True,
                 timeout=TRAIN_S_MAX,
+                start_new_session=True,  # Ctrl-C is for the node, which lets it finish
                 # BLAS sets memory aside for each thread, and uses none at our sizes (ADR 8).
                 env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
             )
