@@ -1,6 +1,7 @@
 """Commands to look back: generations, rollback, ledger, exclude."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,27 @@ def _identity(folder: Path) -> "Identity":
             f"{folder}: holds no identity; name the state folder of a node with --state-dir or "
             "--config"
         ) from error
+
+
+def _own(folder: Path) -> Path:
+    """The folder, if its user asks: what another one writes there, its node could not read.
+
+    Raises:
+        ConfigError: it is another user's.
+    """
+    try:
+        owner = folder.stat().st_uid
+    except OSError as error:
+        raise StateError(
+            f"{folder}: cannot be looked at ({error.strerror}); name the state folder of a node "
+            "with --state-dir or --config"
+        ) from error
+    if owner != os.geteuid():
+        raise ConfigError(
+            f"{folder}: belongs to another user, whose node could not read what you write there; "
+            f"run this as that one: sudo -u '#{owner}' hedgerow …"
+        )
+    return folder
 
 
 @contextmanager
@@ -128,7 +150,7 @@ def rollback(generation: int | None, config: Path | None, state_dir: Path | None
 
     settings = _settings(config, state_dir)
     folder = settings.node.state_dir
-    identity = _identity(folder)
+    identity = _identity(_own(folder))
     chosen = _chosen(infos(folder), generation)
     try:
         with _stopped(settings, identity) as (store, ledger):
@@ -138,7 +160,9 @@ def rollback(generation: int | None, config: Path | None, state_dir: Path | None
                 raise ConfigError(f"generation {chosen} is not kept any more; look again")
             back, _ = go_back(store, present, source, ledger)
     except InUseError as error:
-        raise StateError(f"{error}. Stop the node, roll back, and start it again") from error
+        raise StateError(
+            f"{folder}: its node runs; stop it, roll back, and start it again"
+        ) from error
     click.echo(_done(back))
 
 
@@ -347,7 +371,7 @@ def _lift(settings: "Settings", peer: Any) -> None:
     from node.state.store import InUseError
 
     folder = settings.node.state_dir
-    identity = _identity(folder)
+    identity = _identity(_own(folder))
     if not exclusions.lift(folder, peer):
         raise ConfigError(f"{peer} is not excluded; `hedgerow exclude --list` shows who is")
     try:
@@ -366,7 +390,7 @@ def _exclude(settings: "Settings", peer: Any, since: str | None) -> None:
     from node.state.store import InUseError
 
     folder = settings.node.state_dir
-    identity = _identity(folder)
+    identity = _identity(_own(folder))
     if peer == identity.peer:
         raise ConfigError(f"{peer} is this node itself")
     when = None if since is None else _moment(folder, peer, since)

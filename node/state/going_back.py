@@ -111,7 +111,7 @@ def _info(folder: Path, generation: Generation) -> Info | None:
     snapshot = generations.read(folder, generation)
     if snapshot is None:
         return Info(generation.number, 0, about.st_mtime, about.st_size, sound=False)
-    made = snapshot.small["made"]
+    made = snapshot.small.get("made", {})
     return Info(
         generation.number,
         snapshot.cycle,
@@ -148,7 +148,7 @@ def with_model_of(present: Snapshot, source: Snapshot, number: int) -> Snapshot:
         )
     stays = {name: array for name, array in present.arrays.items() if not _is_model(name)}
     goes = {name: array for name, array in source.arrays.items() if _is_model(name)}
-    made = source.small["made"] | {"at_s": present.small["made"].get("at_s")}
+    made = source.small.get("made", {}) | {"at_s": present.small.get("made", {}).get("at_s")}
     small = {name: value for name, value in present.small.items() if name not in _SMALL}
     small |= {name: source.small[name] for name in _SMALL if name in source.small}
     small |= {"made": made, BACK_TO: number}
@@ -191,14 +191,14 @@ def go_back(
     fell = fell_of = 0
     if ledger is not None:
         ledger.flush()
-        kept = int(old.small["ledger"])
+        kept = int(old.small.get("ledger", 0))
         fell, fell_of = _fallen(store.folder, kept, who)
         about: dict[str, Any] = {"peers": who} if who else {}
         about |= {"to": source.number, "to_cycle": old.cycle, "left": left.number}
         about |= {"cycle": present.cycle, "fell": fell, "kept": kept}
         ledger.note(what, **about)
         taken_up.small["ledger"] = ledger.number
-        store.before_save = ledger.flush
+        ledger.flush()
     store.pin(left.number)
     new = store.save(taken_up, forget=False)
     learning = "watch.serving.vector" not in old.arrays

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from gossip.contacts import PeerId
 from gossip.errors import ConfigError, HedgerowError, StateError
 from node.antigens import kept
-from node.cli import cli
+from node.cli import cli, keeping
 from node.p2p.identity import load_identity, load_or_create_identity, new_identity
 from node.state import exclusions, generations, going_back
 from node.state.exclusions import Exclusion
@@ -68,7 +68,7 @@ def test_a_node_goes_back_and_forward_and_keeps_a_peer_out(tmp_path):
             await a.until(known)
             early = (await a.look()).mesh.cycle
             await a.until(lambda s: s.mesh.cycle > early + 15)
-            assert "a node with pid" in refused(folder, "rollback")
+            assert "its node runs; stop it" in refused(folder, "rollback")
             return early
 
     def rolled_back():
@@ -220,6 +220,15 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(stopped, words, why):
     names = {"PEER": new_identity().peer, "ME": me}
     before = sorted(each.name for each in stopped.iterdir())
     assert why in refused(stopped, *[names.get(word, word) for word in words])
+    assert sorted(each.name for each in stopped.iterdir()) == before
+
+
+def test_nobody_writes_into_another_users_folder(stopped, monkeypatch):
+    monkeypatch.setattr(keeping.os, "geteuid", lambda: stopped.stat().st_uid + 1)
+    before = sorted(each.name for each in stopped.iterdir())
+    for words in (("rollback",), ("exclude", new_identity().peer), ("exclude", "--lift", "x")):
+        assert refused(stopped, *words)
+    assert "belongs to another user" in refused(stopped, "rollback")
     assert sorted(each.name for each in stopped.iterdir()) == before
 
 
