@@ -278,11 +278,12 @@ class Gateway:
 
     # What can change while it runs
 
-    def reload(self, again: Callable[[], Settings]) -> None:
+    def reload(self, again: Callable[[], Settings]) -> str:
         """Read the settings with `again`, and take up what can change now; see `Reloader`."""
-        self._reloader.reload(again)
+        refused = self._reloader.reload(again)
         self._settings = self._reloader.settings
         self._alerter.reload()
+        return refused
 
     def _appliers(self) -> dict[str, Apply]:
         def learn(settings: Settings) -> None:

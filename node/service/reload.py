@@ -51,8 +51,11 @@ class Reloader:
         self._appliers = appliers
         self._health = health
 
-    def reload(self, again: Callable[[], Settings]) -> None:
-        """Read the settings with `again` and apply them, all or none. Never raises LocalError."""
+    def reload(self, again: Callable[[], Settings]) -> str:
+        """Read the settings with `again` and apply them, all or none; why not, else empty.
+
+        Never raises LocalError.
+        """
         try:
             wanted = again()
             changed = differing(self.settings, wanted)
@@ -62,7 +65,7 @@ class Reloader:
         except LocalError as error:
             self._health.reload_refused = str(error)
             _log.error("the settings were not reloaded; going on as before", reason=str(error))
-            return
+            return str(error)
         self.settings = effective
         waiting = tuple(key for key in changed if key not in live)
         self._health.reload_refused, self._health.restart_for = "", waiting
@@ -70,6 +73,7 @@ class Reloader:
         _log.info("settings reloaded", changed=list(live))
         if waiting:
             _log.warning("some settings are used after a restart only", keys=list(waiting))
+        return ""
 
     def _applier(self, key: str) -> Apply | None:
         return self._appliers.get(key) or self._appliers.get(key.partition(".")[0])

@@ -21,8 +21,8 @@ class Node(Protocol):
     def stop(self) -> None:
         """End politely."""
 
-    def reload(self, again: Callable[[], Settings]) -> None:
-        """Take up the settings that `again` reads."""
+    def reload(self, again: Callable[[], Settings]) -> str:
+        """Take up the settings that `again` reads; why not, else empty."""
 
 
 async def obey(
@@ -47,8 +47,10 @@ async def obey(
         async for number in signals:
             if number == signal.SIGHUP and again is not None:
                 notifier.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000)
-                node.reload(again)
-                notifier.ready("settings reloaded")
+                refused = node.reload(again)
+                notifier.ready(
+                    f"settings not reloaded: {refused}" if refused else "settings reloaded"
+                )
                 continue
             _log.info("stopping", signal=signal.Signals(number).name)
             notifier.stopping()
