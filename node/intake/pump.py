@@ -162,11 +162,12 @@ class Pump:
     def settle(self, then: Callable[[Saved], None]) -> None:
         """Call `then` once, with positions of all sensors that are true of what was judged by then.
 
-        That is at once where nothing waits. Of several that wait, only the last is called.
+        That is at once where nothing waits. Of several that must wait, only the last is called.
         """
-        self._asked = then
-        if not self._current:
-            self._settle()
+        if self.waiting:
+            self._asked = then
+        else:
+            then(self.positions())
 
     def finish(self) -> None:
         """Judge what waits, now that no source runs any more, and shed what takes too long."""

@@ -57,9 +57,9 @@ class _Bucket:
         self._at_s: float | None = None
 
     def add(self, flows: int, at_s: float) -> bool:
-        """Whether it runs over; a clock that was set back stands still until then."""
+        """Whether it runs over. Between a clock's small steps back and forth nothing leaks."""
         if self._at_s is None or at_s < self._at_s - CLOCK_SET_S:
-            self._at_s = at_s
+            self._at_s, self.level = at_s, 0.0
         if at_s > self._at_s:
             self.level = max(0.0, self.level - (at_s - self._at_s) * self._rate)
             self._at_s = at_s
