@@ -1,6 +1,8 @@
 """The same packets through Suricata, softflowd and our own meter: do a detector's numbers agree?
 
-Needs the full recordings (a folder with `*.headers.pcap.xz`). First, how many flows pair by
+Needs the full recordings (a folder with `*.headers.pcap.xz`). Where softflowd is installed, it
+exports their packets to the collector's reader over UDP; else its log of the factory's must do,
+which is bundled. First, how many flows pair by
 Community ID and start, and how many of these have equal feature vectors. Then the false-alarm rate
 of a detector that was calibrated on one sensor's benign flows and meets another's of the same
 traffic: in the order of the flows' ends, as live sensors report them with the time-outs of
@@ -8,12 +10,16 @@ docs/sensors.md, and with others. The recordings' own order is that of an offlin
 here. Last, what the meter gets through on one core, and what a full table takes.
 """
 
+import socket
 import tracemalloc
 from argparse import Namespace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from shutil import which
 from struct import pack
+from subprocess import DEVNULL, Popen
+from tempfile import TemporaryDirectory
 
 from _common import Figure, Row, parser, publish, timed
 from _sensed import UNEQUAL, agreement, as_reported, by_end, carried
@@ -21,7 +27,8 @@ from _sensed import UNEQUAL, agreement, as_reported, by_end, carried
 from gossip.flows import Flow
 from node.sensors.meter import Meter, MeterConfig, packets, read_pcap
 from node.sensors.meter.meter import FLOWS_MAX
-from node.sensors.reading import read
+from node.sensors.netflow.reader import NetflowReader
+from node.sensors.reading import open_log, read
 from scenarios.recordings import BIFLOWS, SITES, path
 
 ORDERS = {
@@ -33,9 +40,41 @@ ORDERS = {
 
 def logs(folder: Path, site: str) -> dict[str, list[Flow]]:
     found = {"suricata": list(read(path(f"{site}.eve.json.xz")))}
-    if f"{site}.ipfix.jsonl.xz" in BIFLOWS:
+    recorded = folder / f"{site}.headers.pcap.xz"
+    if softflowd := which("softflowd", path="/usr/sbin:/usr/bin"):
+        found["ipfix"] = exported(softflowd, recorded)
+    elif f"{site}.ipfix.jsonl.xz" in BIFLOWS:
         found["ipfix"] = list(read(path(f"{site}.ipfix.jsonl.xz")))
-    return found | {"meter": list(read_pcap(folder / f"{site}.headers.pcap.xz"))}
+    return found | {"meter": list(read_pcap(recorded))}
+
+
+def exported(softflowd: str, recorded: Path) -> list[Flow]:
+    """What softflowd tells of a recording. It reads faster than its clock goes: none times out."""
+    with (
+        TemporaryDirectory() as folder,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiving,
+    ):
+        plain = Path(folder) / "plain.pcap"
+        with open_log(recorded) as packed:
+            plain.write_bytes(packed.read())
+        receiving.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
+        receiving.bind(("127.0.0.1", 0))
+        receiving.settimeout(2.0)
+        port = receiving.getsockname()[1]
+        options = ("-d", "-v", "10", "-b", "-A", "milli", "-n", f"127.0.0.1:{port}")
+        with Popen([softflowd, "-r", str(plain), *options], stdout=DEVNULL, stderr=DEVNULL) as run:
+            datagrams = []
+            while True:
+                try:
+                    datagrams.append(receiving.recv(65_535))
+                except TimeoutError:
+                    if run.poll() is not None:
+                        break
+    reader = NetflowReader()
+    flows = [flow for data in datagrams for flow in reader.datagram(data, "127.0.0.1", 0.0)]
+    if reader.stats.lost:
+        raise SystemExit(f"{reader.stats.lost} of softflowd's exports were lost; run it again")
+    return flows
 
 
 def compared(site: str, seen: dict[str, list[Flow]]) -> list[Row]:

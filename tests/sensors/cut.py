@@ -2,20 +2,24 @@
 
     python -m tests.sensors.cut FOLDER_WITH_FULL_RECORDINGS tests/sensors/factory.pcap.xz
 
-Kept are the packets before `UNTIL_S`: six minutes of benign traffic, then five scans. Of each the
-first 54 bytes (Ethernet, IPv4, TCP; ICMP messages whole), with zeros for hardware addresses, times
-to live, checksums, windows, acknowledgements, and all sequence numbers but those of a SYN.
+Kept are the packets of benign traffic, and of the attacks those before `UNTIL_S`: five scans. Of
+each the first 54 bytes (Ethernet, IPv4, TCP; ICMP messages whole), with zeros for hardware
+addresses, times to live, checksums, windows, acknowledgements, and all sequence numbers but those of a SYN.
 """
 
 import lzma
 import struct
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 
 from node.sensors.meter import packets
 from node.sensors.meter.decode import ETHERNET, ICMP, SYN, TCP
 
 UNTIL_S = 1_795_407_318.0
+ATTACKERS = ("198.18.2.66", "198.19.0.66")
+
+_ATTACKERS = [ip_address(attacker).packed for attacker in ATTACKERS]
 _KEPT = 54
 
 
@@ -44,8 +48,9 @@ def convert(source: Path, target: Path) -> None:
     with lzma.open(target, "wb", filters=filters) as small:
         small.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 128, ETHERNET))
         for packet in packets(source):
-            if packet.ts_us >= UNTIL_S * 1e6:
-                break
+            ends = (packet.frame[26:30], packet.frame[30:34])
+            if packet.ts_us >= UNTIL_S * 1e6 and any(end in ends for end in _ATTACKERS):
+                continue
             frame = cut(packet.frame)
             if frame:
                 seconds, micros = divmod(packet.ts_us, 1_000_000)

@@ -45,7 +45,7 @@ LIFE_S = 600
 """As `maxlife=10m` there, and as long as an established connection may be silent."""
 
 FLOWS_MAX = 16_384
-"""Our choice: full, the table was measured at 12 MB (`benchmarks/sensors.py`). A gateway with 50
+"""Our choice: full, the table was measured at 7 MB (`benchmarks/sensors.py`). A gateway with 50
 new flows a second holds about 15,000, if each is a UDP exchange that waits for 300 s."""
 
 FRAGMENTS_MAX = 1_024
