@@ -4,7 +4,8 @@
 
 Kept are the packets of benign traffic, and of the attacks those before `UNTIL_S`: five scans. Of
 each the first 54 bytes (Ethernet, IPv4, TCP; ICMP messages whole), with zeros for hardware
-addresses, times to live, checksums, windows, acknowledgements, and all sequence numbers but those of a SYN.
+addresses, times to live, checksums, windows, acknowledgements, and all sequence numbers but those
+of a SYN.
 """
 
 import lzma

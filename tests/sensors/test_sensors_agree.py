@@ -45,7 +45,7 @@ def _kept(flow):
     return not attack or flow.ts + flow.duration < UNTIL_S - 1
 
 
-@pytest.mark.parametrize(("here", "there"), combinations(("suricata", "ipfix", "meter"), 2))
+@pytest.mark.parametrize(("here", "there"), [*combinations(("suricata", "ipfix", "meter"), 2)])
 def test_vectors_are_equal(sensed, logs, here, there):
     count, own, paired, _ = sensed.agreement(logs[here], logs[there])
     assert count > 0.99 * max(len(logs[here]), len(logs[there]))
