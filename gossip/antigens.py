@@ -209,6 +209,11 @@ def verified(antigen: Antigen, schema: bytes, seal: Seal) -> bool:
     return seal.verifies(antigen.origin, body(antigen, schema), antigen.signature)
 
 
+def told(antigen: Antigen) -> str:
+    """For reports: the family, the origin, and whether it is taken back."""
+    return f"{antigen.family} by {antigen.origin}{' revoked' if antigen.revokes else ''}"
+
+
 def is_live(antigen: Antigen, now_s: float) -> bool:
     """Whether it was made by now, but for differing clocks, and has not expired."""
     return antigen.created_s <= now_s + SKEW_S_MAX and now_s < antigen.ends_s

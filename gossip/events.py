@@ -106,8 +106,19 @@ class Contribute:
 
 
 @record
+class Shun:
+    """The operator keeps these peers out; whoever was kept out before and is not among them is not.
+
+    What they made is neither held nor passed on, whoever brings it. That no frame of theirs comes
+    in is for the driver to see to.
+    """
+
+    peers: tuple[PeerId, ...]
+
+
+@record
 class Stop:
     """Leave the mesh politely. The last event a peer gets."""
 
 
-Event = Start | Received | TimerFired | Trained | PeerLost | Present | Contribute | Stop
+Event = Start | Received | TimerFired | Trained | PeerLost | Present | Contribute | Shun | Stop

@@ -115,7 +115,7 @@ class Immunity:
     __slots__ = (
         "_asked", "_asked_of", "_before", "_by_id", "_cycle", "_epoch_s", "_given", "_graves",
         "_held", "_holds", "_limit", "_me", "_norms", "_others", "_passed", "_schema", "_seal",
-        "_seed", "_verified",
+        "_seed", "_shunned", "_verified",
     )  # fmt: skip
 
     def __init__(
@@ -141,6 +141,7 @@ class Immunity:
         self._others: tuple[Antigen, ...] | None = ()
         self._norms: tuple[Antigen, ...] | None = ()
         self._passed: dict[bytes, None] = {}
+        self._shunned: frozenset[PeerId] = frozenset()
         self._graves: dict[Key, Held] = {}  # tombstones for which there was no room
         # Whom an id was asked of, in this cycle and in the one before; None once answered.
         self._asked: dict[bytes, PeerId | None] = {}
@@ -199,6 +200,14 @@ class Immunity:
                 self._store(held)
             elif antigen.revokes:
                 self._bury(held)
+
+    def shun(self, peers: Iterable[PeerId]) -> None:
+        """Hold nothing that these peers made, nor what revokes it; and again what others made."""
+        self._shunned = frozenset(peers)
+        self._passed.clear()  # one that may come in again has perhaps been passed over
+        for key in [key for key in self._graves if key[1] in self._shunned]:
+            del self._graves[key]
+        self._drop([held for held in self._held.values() if held.key[1] in self._shunned])
 
     def begin_cycle(self, cycle: int, now_us: int) -> None:
         """Forget what has expired; ask anew for what did not come."""
@@ -348,8 +357,9 @@ class Immunity:
 
     def _unfit(self, new: Held, now_s: float) -> str:
         """Why it cannot be held, whoever signed it; empty if it can."""
-        if not is_live(new.antigen, now_s):
-            return "an antigen that is not live"
+        live = is_live(new.antigen, now_s)
+        if not live or new.antigen.origin in self._shunned:
+            return f"an antigen {'of a peer that is kept out' if live else 'that is not live'}"
         old = self._held.get(new.key)
         if old is None:
             grave = self._graves.get(new.key)

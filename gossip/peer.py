@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gossip.actions import Action, Disconnect, Report, Send, Topic, Train
-from gossip.antigens import Antigen, Seal
+from gossip.antigens import Antigen, Seal, told
 from gossip.averaging import Averaging
 from gossip.codec import MismatchError, decode, encode, frame_bytes_max
 from gossip.config import PeerConfig
@@ -32,6 +32,7 @@ from gossip.events import (
     PeerLost,
     Present,
     Received,
+    Shun,
     Start,
     Stop,
     Timer,
@@ -210,7 +211,7 @@ class Peer:
         return self._out
 
     def _on_seldom(
-        self, event: Contribute | PeerLost | Present | Start | Stop, now_us: int
+        self, event: Contribute | PeerLost | Present | Shun | Start | Stop, now_us: int
     ) -> None:
         match event:
             case PeerLost(peer, reason):
@@ -222,6 +223,8 @@ class Peer:
                     self._report(Topic.SHED, detail=why)
             case Start():
                 self._on_start(event, now_us)
+            case Shun(peers) if self._immunity is not None:
+                self._immunity.shun(peers)
             case Stop():
                 self._on_stop()
 
@@ -354,7 +357,7 @@ class Peer:
         if why := self._immunity.present(antigen, now_us):
             self._report(Topic.SHED, detail=f"{why}: our own of {antigen.family}")
             return
-        self._report(Topic.PRESENTED, detail=_told(antigen), value=float(antigen.evidence))
+        self._report(Topic.PRESENTED, detail=told(antigen), value=float(antigen.evidence))
         self._tell((antigen,), but=self.me.peer)
 
     def _on_antigens(self, sender: PeerId, message: Have | Want | Give, now_us: int) -> None:
@@ -366,7 +369,7 @@ class Peer:
         if heard.shed:
             self._report(Topic.SHED, sender, heard.shed)
         for antigen in heard.new:
-            self._report(Topic.ANTIGEN, sender, _told(antigen), float(antigen.evidence))
+            self._report(Topic.ANTIGEN, sender, told(antigen), float(antigen.evidence))
         self._tell(heard.new, but=sender)
 
     def _tell(self, antigens: tuple[Antigen, ...], but: PeerId) -> None:
@@ -491,7 +494,3 @@ class Peer:
         self, topic: Topic, peer: PeerId | None = None, detail: str = "", value: float = 0.0
     ) -> None:
         self._out.append(Report(topic, peer, detail, value))
-
-
-def _told(antigen: Antigen) -> str:
-    return f"{antigen.family} by {antigen.origin}{' revoked' if antigen.revokes else ''}"

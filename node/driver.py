@@ -26,6 +26,7 @@ from gossip.events import (
     PeerLost,
     Present,
     Received,
+    Shun,
     Start,
     Stop,
     Timer,
@@ -88,6 +89,10 @@ class Driver:
     def contribute(self, numbers: NDArray[np.floating] | None) -> bool:
         """Have the peer put this into the mesh's mean from now on; False likewise."""
         return self._tell(Contribute(numbers))
+
+    def shun(self, peers: tuple[PeerId, ...]) -> bool:
+        """Have the peer neither hold nor pass on what these made; False likewise."""
+        return self._tell(Shun(peers))
 
     def _tell(self, event: Event) -> bool:
         try:

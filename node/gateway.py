@@ -339,6 +339,7 @@ class Gateway:
                 ),
                 inbox_max=settings.limits.inbox_max,
             )
+            self._keeping.begin(driver.shun)
             condition = Condition(
                 settings,
                 self._name,

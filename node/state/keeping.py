@@ -76,6 +76,8 @@ class Keeping:
         self._transport: Transport | None = None
         self._said: dict[str, str] | None = None
         self._flows_before = 0
+        self._shun: Callable[[tuple[PeerId, ...]], bool] = lambda _: False
+        self._shunned: tuple[PeerId, ...] = ()
         self._ledger: Ledger | None = None
         self._excluded: dict[PeerId, exclusions.Exclusion] = {}
         self._used: dict[str, tuple[str, str]] = {}
@@ -147,6 +149,20 @@ class Keeping:
         self._transport = Fenced(transport, self.excludes)
         return self._transport
 
+    def begin(self, shun: Callable[[tuple[PeerId, ...]], bool]) -> None:
+        """Have excluded peers' antigens neither held nor passed on.
+
+        Args:
+            shun: the driver's; False where it takes nothing now.
+        """
+        self._shun = shun
+        self._tell()
+
+    def _tell(self) -> None:
+        peers = tuple(self._excluded)
+        if peers != self._shunned and self._shun(peers):
+            self._shunned = peers
+
     async def refresh(self) -> None:
         """Take up whom the operator excluded, or let in again, since the last look."""
         try:
@@ -160,6 +176,7 @@ class Keeping:
         new = [peer for peer in found if peer not in self._excluded]
         lifted = [peer for peer in self._excluded if peer not in found]
         self._excluded = found
+        self._tell()
         for peer in lifted:
             self.note("lift", peer=peer)
             _log.info("a peer may come in again", peer=peer)

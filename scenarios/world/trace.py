@@ -19,6 +19,7 @@ from gossip.events import (
     PeerLost,
     Present,
     Received,
+    Shun,
     Start,
     Stop,
     Timer,
@@ -39,6 +40,7 @@ _KINDS: dict[type, int] = {
     Stop: 5,
     Present: 7,
     Contribute: 8,
+    Shun: 9,
 }
 CRASHED = 6  # no event: the driver fell silent
 DIGEST_BYTES = 16
@@ -141,6 +143,6 @@ def _content(event: Event) -> tuple[int, int]:
             payload = body(antigen, b"") + antigen.signature
         case Contribute(numbers):
             payload = b"" if numbers is None else numbers.astype("<f8").tobytes()
-        case Stop():
-            payload = b""
+        case Shun() | Stop():
+            payload = "\0".join(event.peers if isinstance(event, Shun) else ()).encode()
     return len(payload), crc32(payload)

@@ -114,6 +114,7 @@ def test_a_node_goes_back_and_forward_and_keeps_a_peer_out(tmp_path):
             await a.until(lambda s: s.mesh.cycle > after.mesh.cycle + 10)
             assert (await a.look()).mesh.merges == after.mesh.merges
             assert a.gateway._watch.rehearsed == ()
+            assert (await a.look()).antigens.held == ()
         return after.mesh.cycle
 
     async def third_life(b):

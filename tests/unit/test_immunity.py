@@ -447,3 +447,27 @@ def test_our_own_of_an_earlier_life_comes_back():
     assert holder.immunity.others == ()
     assert holder.present(an_antigen(ME, serial=5, revokes=True)) == ""
     assert holder.held() == set()
+
+
+def test_what_a_shunned_peer_made_is_neither_held_nor_taken_whoever_brings_it():
+    holder = Holder()
+    bad, good = an_antigen("bad"), an_antigen("good")
+    holder.offered(bad, good)
+    holder.immunity.shun([PeerId("bad")])
+    assert holder.held() == {("good", "smurf", 1)}
+    assert holder.immunity.holds == good.id
+    shed = []
+    for sender in (GIVER, "bad", "another"):
+        holder.next_cycle()
+        heard = holder.offered(bad, an_antigen("bad", serial=2, revokes=True), sender=sender)
+        assert heard.new == ()
+        shed.append(heard.shed)
+    assert shed[0] == "an antigen of a peer that is kept out"
+    assert holder.held() == {("good", "smurf", 1)}
+    kept = holder.immunity.kept
+    holder.immunity.restore([bad, *kept], holder.now_us)
+    assert holder.held() == {("good", "smurf", 1)}
+    holder.immunity.shun([])
+    holder.next_cycle()
+    holder.offered(bad)
+    assert holder.held() == {("good", "smurf", 1), ("bad", "smurf", 1)}

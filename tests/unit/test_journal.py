@@ -22,6 +22,7 @@ from gossip.events import (
     PeerLost,
     Present,
     Received,
+    Shun,
     Start,
     Stop,
     Timer,
@@ -46,6 +47,7 @@ EVENTS = st.one_of(
     st.builds(Trained, INT64, st.none() | VECTORS, INT64, FLOATS),
     st.builds(PeerLost, PEERS, st.text(max_size=8)),
     st.builds(Present, st.sampled_from([an_antigen(), an_antigen(serial=2, revokes=True)])),
+    st.builds(Shun, st.lists(PEERS, max_size=3).map(tuple)),
     st.builds(Contribute, st.none() | VECTORS | VECTORS.map(lambda v: v.astype(np.float64))),
     st.builds(Stop),
 )
