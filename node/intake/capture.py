@@ -13,7 +13,7 @@ from gossip.flows import Flow
 from node.config.sensing import SensorSettings
 from node.intake.source import Handing, Pace, Take
 from node.sensors.lines import BadLine, ReadStats
-from node.sensors.meter import Live, Meter, read_pcap
+from node.sensors.meter import Live, Meter, MeterConfig, read_pcap
 from node.threads import off_the_loop
 
 BATCH_FLOWS = 256
@@ -28,9 +28,11 @@ RETRY_S = 5.0
 class _Metered(Handing):
     """What both have: a meter, and its counts as those of a sensor."""
 
-    def __init__(self, settings: SensorSettings, saved: dict[str, Any] | None) -> None:
+    def __init__(
+        self, settings: SensorSettings, saved: dict[str, Any] | None, bounds: MeterConfig | None
+    ) -> None:
         super().__init__(settings)
-        self._meter = Meter()
+        self._meter = Meter(bounds)
         self._stats = ReadStats()
         self._dropped = 0
         if saved is not None:
@@ -72,14 +74,20 @@ class Recording(_Metered):
     Args:
         settings: which file; `follow` is of no account, for a recording does not grow.
         saved: what `saved()` gave in an earlier life; None to begin anew.
+        bounds: of the meter; None for its own.
 
     Raises:
         StateError: what was saved is damaged.
         SensorError: the file cannot be opened.
     """
 
-    def __init__(self, settings: SensorSettings, saved: dict[str, Any] | None = None) -> None:
-        super().__init__(settings, saved)
+    def __init__(
+        self,
+        settings: SensorSettings,
+        saved: dict[str, Any] | None = None,
+        bounds: MeterConfig | None = None,
+    ) -> None:
+        super().__init__(settings, saved, bounds)
         self._skip = self._taken
         path = settings.log
         try:
@@ -98,12 +106,20 @@ class Recording(_Metered):
         """
         flows = read_pcap(self.settings.log, self._meter)
         seen = 0
-        while batch := await off_the_loop(partial(_batch, flows)):
+        batch: list[Flow] = []
+        trouble: SensorError | None = None
+        while trouble is None:
+            trouble = await off_the_loop(partial(_fill, batch, flows))
+            if not batch:
+                break
             fresh = batch[max(0, self._skip - seen) :]  # the others came in an earlier life
             seen += len(batch)
             self._hand_over(fresh, take)
+            batch.clear()
             await pace()
         self._hand_over([], take)
+        if trouble is not None:
+            raise trouble
         self.finished = True
         stats = self.stats
         self._info("the recording is read to its end", flows=seen, packets=stats.received)
@@ -115,6 +131,7 @@ class Capture(_Metered):
     Args:
         settings: which interface.
         saved: what `saved()` gave in an earlier life; None to begin anew.
+        bounds: of the meter; None for its own.
 
     Raises:
         StateError: what was saved is damaged.
@@ -124,8 +141,13 @@ class Capture(_Metered):
     live = True
     patient = False
 
-    def __init__(self, settings: SensorSettings, saved: dict[str, Any] | None = None) -> None:
-        super().__init__(settings, saved)
+    def __init__(
+        self,
+        settings: SensorSettings,
+        saved: dict[str, Any] | None = None,
+        bounds: MeterConfig | None = None,
+    ) -> None:
+        super().__init__(settings, saved, bounds)
         self._interface = settings.interface or ""
         self._warned_dropped = 0
         Live(self._interface).close()  # whether it will do, before the node says how to join it
@@ -172,5 +194,10 @@ class Capture(_Metered):
             )
 
 
-def _batch(flows: Iterator[Flow]) -> list[Flow]:
-    return list(islice(flows, BATCH_FLOWS))
+def _fill(batch: list[Flow], flows: Iterator[Flow]) -> SensorError | None:
+    """Read a batch; what came before an error is in it, and the error is returned."""
+    try:
+        batch.extend(islice(flows, BATCH_FLOWS))
+    except SensorError as error:
+        return error
+    return None
