@@ -203,7 +203,7 @@ class Pump:
 
     def _take(self, source: Source, flows: list[Flow]) -> None:
         place = source.settings.place
-        shed = self.queue.put(place, flows)
+        shed = self.queue.put(place, flows, waits=not self._cannot_wait(source))
         if shed or source.live:
             clock_s = source.clock_s if source.patient else None
             at_s = trio.current_time() if clock_s is None else clock_s

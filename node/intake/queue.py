@@ -47,7 +47,7 @@ class FlowQueue:
     """See above. No method waits.
 
     Args:
-        capacity: flows that a lane holds.
+        capacity: flows that a lane holds of a source that does not wait.
         seed: of the draws; secret in a live node.
         peer: whose draws they are.
     """
@@ -77,11 +77,17 @@ class FlowQueue:
         """Flows held in all lanes."""
         return sum(len(lane.held) for lane in self._lanes.values())
 
-    def put(self, name: str, flows: Sequence[Flow]) -> int:
-        """Take flows of a source in, in order; how many were shed for it, these or earlier ones."""
+    def put(self, name: str, flows: Sequence[Flow], *, waits: bool = False) -> int:
+        """Take flows of a source in, in order; how many were shed for it, these or earlier ones.
+
+        Args:
+            name: of the source.
+            flows: that it hands over.
+            waits: whether it waits before it hands over more; then all of these are held.
+        """
         lane = self.lane(name)
         lane.taken += len(flows)
-        room = max(0, self._capacity - len(lane.held))
+        room = len(flows) if waits else max(0, self._capacity - len(lane.held))
         for flow in flows[:room]:
             self._serial += 1
             lane.held.append((self._serial, name, flow))
@@ -91,7 +97,7 @@ class FlowQueue:
             lane.came += 1
             about = f"{self._peer}\0queue {name}"
             place = draw(self._seed, about, self._serial, Purpose.ROWS) % lane.came
-            if place < self._capacity:
+            if place < len(lane.held):
                 lane.held[place] = (self._serial, name, flow)
         shed = max(0, len(flows) - room)
         lane.shed += shed

@@ -101,6 +101,13 @@ def test_one_sensor_in_a_flood_takes_no_room_from_another():
     assert (queue.lane("calm").shed, queue.lane("flood").shed) == (0, 9_990)
 
 
+def test_who_waits_loses_nothing_even_of_one_large_piece():
+    queue = FlowQueue(10, SEED, "me")
+    assert queue.put("log", flows(0, 500), waits=True) == 0
+    assert queue.put("log", flows(500, 100)) == 100, "it stopped waiting"
+    assert len(queue.swap()) == 500
+
+
 def test_a_queue_of_no_flow_is_refused():
     with pytest.raises(ValueError, match="holds none"):
         FlowQueue(0, SEED, "me")
