@@ -11,12 +11,15 @@ Such a flow is collateral of the incident, and opens none of its own, if
   round, that was not anomalous, `KNOWN_S` or more before;
 - its source is none of an open incident; and it is not the victim that calls its attacker.
 
+What the same source does next, with no longer silence than an incident has, is collateral, too: it
+would else open an incident for the end of what began as none.
+
 So a second attacker opens an incident of its own, although both attack one host: an attacker has no
 ordinary business there. One that had, and does what nothing names, is collateral for its first
 `SOURCE_MAX` flows, and then opens an incident.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -39,12 +42,13 @@ VICTIMS_MAX = 64
 """Of an incident; as many as it lists destinations."""
 
 SOURCE_MAX = 32
-"""Collateral flows of one source in one incident; see above. Measured on the recordings: no benign
-source had more than 32 at the default budget (`benchmarks/incidents.py`)."""
+"""Collateral flows of one source in one incident; see above. Our choice: as many as are remembered of
+an incident. On the recordings all harmless sources together had at most 57 in all incidents of a site
+(`benchmarks/incidents.py`)."""
 
 
 class _Struck:
-    """What one incident did to one host."""
+    """What one incident did to one host, or made of one source's flows."""
 
     __slots__ = ("first_ts_s", "flows", "last_ts_s")
 
@@ -58,8 +62,7 @@ class Collateral:
     def __init__(self) -> None:
         self._pairs: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._struck: dict[str, dict[str, _Struck]] = {}
-        self._hosts: dict[str, list[str]] = {}  # incidents by victim
-        self._taken: dict[str, Counter[str]] = {}
+        self._taken: dict[str, dict[str, _Struck]] = {}
 
     def ordinary(self, flows: Iterable[Flow]) -> None:
         """Remember the pairs of flows that were not anomalous."""
@@ -83,7 +86,6 @@ class Collateral:
             if len(struck) >= VICTIMS_MAX:
                 return
             host = struck[flow.resp_h] = _Struck(flow.ts)
-            self._hosts.setdefault(flow.resp_h, []).append(incident.key)
         host.flows += 1
         host.first_ts_s = min(host.first_ts_s, flow.ts)
         host.last_ts_s = max(host.last_ts_s, flow.ts + min(flow.duration, CONTEXT_S))
@@ -91,39 +93,44 @@ class Collateral:
     def over(self, incident: "Incident") -> None:
         """An incident closed."""
         self._taken.pop(incident.key, None)
-        for host in self._struck.pop(incident.key, ()):
-            keys = self._hosts[host]
-            keys.remove(incident.key)
-            if not keys:
-                del self._hosts[host]
+        self._struck.pop(incident.key, None)
 
-    def of(self, flow: Flow, going: Mapping[tuple[str, str], "Incident"]) -> "Incident | None":
+    def of(
+        self, flow: Flow, going: Mapping[tuple[str, str], "Incident"], gap_s: float
+    ) -> "Incident | None":
         """The open incident that a flow is collateral of; None for a flow that stands for itself.
 
         Args:
             flow: anomalous, and named by nothing.
             going: open incidents, by source and family.
+            gap_s: longest silence within an incident.
         """
-        ends = [host for host in (flow.resp_h, flow.orig_h) if host in self._hosts]
         since = self._pairs.get((flow.orig_h, flow.resp_h))
-        if not ends or since is None:
+        if since is None or not self._struck:
             return None
         open_ones = list(going.values())
         if any(incident.source == flow.orig_h for incident in open_ones):
             return None
-        by_key = {incident.key: incident for incident in open_ones}
-        for host in ends:
-            for key in self._hosts[host]:
-                incident = by_key.get(key)
-                if incident is None or incident.source == flow.resp_h:
-                    continue
-                if self._during(self._struck[key][host], flow, since):
-                    taken = self._taken.setdefault(key, Counter())
-                    if taken[flow.orig_h] >= SOURCE_MAX:
-                        continue
-                    taken[flow.orig_h] += 1
-                    return incident
+        for incident in open_ones:
+            if incident.source == flow.resp_h:
+                continue
+            taken = self._taken.get(incident.key, {}).get(flow.orig_h)
+            chained = taken is not None and abs(flow.ts - taken.last_ts_s) <= gap_s
+            if not (chained or self._touches(incident, flow, since)):
+                continue
+            if taken is None:
+                taken = _Struck(flow.ts)
+                self._taken.setdefault(incident.key, {})[flow.orig_h] = taken
+            if taken.flows < SOURCE_MAX:
+                taken.flows += 1
+                taken.last_ts_s = max(taken.last_ts_s, flow.ts + flow.duration)
+                return incident
         return None
+
+    def _touches(self, incident: "Incident", flow: Flow, since_ts_s: float) -> bool:
+        struck = self._struck.get(incident.key, {})
+        hosts = [struck[host] for host in (flow.resp_h, flow.orig_h) if host in struck]
+        return any(self._during(host, flow, since_ts_s) for host in hosts)
 
     @staticmethod
     def _during(struck: _Struck, flow: Flow, since_ts_s: float) -> bool:

@@ -213,7 +213,7 @@ class Incidents:
             ended_ts_s = flow.ts + flow.duration
             key = (flow.orig_h, _family(anomaly.family))
             key = (self._crowd.source(key, flow.resp_h, flow.ts, self._open), key[1])
-            host = self._collateral.of(flow, self._open) if key[1] == UNKNOWN else None
+            host = self._collateral.of(flow, self._open, self._gap_s) if key[1] == UNKNOWN else None
             if host is not None:
                 host.collateral += 1
                 grown[host.key] = host

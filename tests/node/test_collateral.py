@@ -81,4 +81,12 @@ def test_a_client_that_goes_on_and_on_opens_an_incident(attacked):
 def test_an_incident_that_is_over_has_no_collateral(attacked):
     attacked.advance(1e6)
     assert attacked.observe([replace(odd(), family=UNKNOWN)]).opened
-    assert not attacked._collateral._hosts.get("198.18.1.20")
+
+
+def test_what_began_as_collateral_ends_as_it(attacked):
+    attacked.observe([odd()])
+    assert not attacked.observe([odd(1_080.0), odd(1_150.0, resp_h=VICTIM)]).opened
+    assert attacked.latest(1)[0].collateral == 3
+    attacked.observe([anomaly(1_110.0, ATTACKER)])
+    attacked.ordinary([flow(EARLIER_S, CLIENT, resp_h="198.18.1.14")])
+    assert attacked.observe([odd(1_290.0)]).opened, "the silence was too long"
