@@ -4,6 +4,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
+from statistics import median_low
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,11 @@ budget of 3 %, five seeds: mean false alarms of 0.7 to 3.6 % without this, 1.6 t
 COLD_FLOWS_MAX = 512
 """After a restart the 30 s context is empty, which looks like nothing the model knows: of the first
 eight ordinary flows it found seven anomalous (measured). So flows that start within 30 s of the
-first one's end are neither judged nor believed, but never more than these; our choice."""
+first ones' end are neither judged nor believed, but never more than these; our choice."""
+
+WITNESSES = 3
+"""Flows whose middle says what time it is, so that one record that is hours late or from the future
+says nothing, neither of the context after a restart nor of how often flows come. Our choice."""
 
 FLOOD_LABELLED_MAX = 128
 """In one flood, labelled flows of a family that are learnt from: a quarter of what is kept of it
@@ -51,7 +56,10 @@ Rows = NDArray[np.float32]
 
 @dataclass(slots=True)
 class Seen:
-    """Counts of flows since the process started, and the times that they began at."""
+    """Counts of flows since the process started, and the times that they began at.
+
+    Of these the middle of three in a row counts, so that no single wrong time is among them.
+    """
 
     flows: int = 0
     labelled: int = 0
@@ -92,8 +100,9 @@ class Memory:
         self._flood_labelled: Counter[int] = Counter()
         self._early: list[Rows] = []
         self._recent: deque[str | None] = deque(maxlen=STORM_FLOWS)  # who sent an odd one
-        self._cold_left = 0
-        self._warm_ts_s: float | None = None
+        self._begun: deque[float] = deque(maxlen=WITNESSES)
+        self._cold_ends: list[float] = []
+        self._cold_left = self._warm_left = 0
 
     @property
     def benign(self) -> Rows:
@@ -124,15 +133,20 @@ class Memory:
 
     def begin_cold(self) -> None:
         """From now on the flows' context may lack what was seen before a restart."""
-        self._cold_left, self._warm_ts_s = COLD_FLOWS_MAX, None
+        self._cold_left, self._warm_left = COLD_FLOWS_MAX, WITNESSES
+        self._cold_ends = []
 
     def is_cold(self, flow: Flow) -> bool:
         """Whether the flow's context may lack what was seen before a restart."""
         if not self._cold_left:
             return False
-        if self._warm_ts_s is None:
-            self._warm_ts_s = flow.ts + flow.duration + CONTEXT_S
-        self._cold_left = 0 if flow.ts >= self._warm_ts_s else self._cold_left - 1
+        self._cold_left -= 1
+        if len(self._cold_ends) < WITNESSES:
+            self._cold_ends.append(flow.ts + flow.duration)
+        elif flow.ts >= median_low(self._cold_ends) + CONTEXT_S:
+            self._warm_left -= 1
+            if not self._warm_left:
+                self._cold_left = 0
         return self._cold_left > 0
 
     def learn_from(self, flow: Flow, row: Rows, *, odd: bool, cold: bool) -> tuple[bool, bool]:
@@ -142,8 +156,11 @@ class Memory:
             Whether nothing speaks against it but, perhaps, its score; and whether it calibrates.
         """
         self.seen.flows += 1
-        self.seen.first_ts_s = min(self.seen.first_ts_s, flow.ts)
-        self.seen.last_ts_s = max(self.seen.last_ts_s, flow.ts)
+        self._begun.append(flow.ts)
+        if len(self._begun) == WITNESSES:
+            middle_ts_s = median_low(self._begun)
+            self.seen.first_ts_s = min(self.seen.first_ts_s, middle_ts_s)
+            self.seen.last_ts_s = max(self.seen.last_ts_s, middle_ts_s)
         self.seen.anomalous += odd
         if not self.flooded:
             self._flood_labelled.clear()

@@ -304,3 +304,20 @@ def test_what_was_stored_of_the_mesh_is_checked(watching, name):
     for wrong in (np.zeros(3), np.full(LENGTH, np.nan), np.full(LENGTH, -1.0)):
         with pytest.raises(StateError, match=f"watch.{name} is damaged"):
             fresh().restore(arrays | {name: wrong})
+
+
+def test_a_late_record_does_not_end_the_time_without_context(watching):
+    again = fresh()
+    again.restore(watching.to_arrays())
+    flows = parsed(benign(20, first=CALM))
+    late = replace(flows[0], ts=flows[0].ts - 10_000.0)
+    assert again.observe([late, *flows]) == []
+    assert again.seen.quarantined == 21
+
+
+def test_one_wrong_time_does_not_change_how_often_flows_come(watching):
+    rate = watching.seen.alarms_a_day(0.01)
+    flow = parsed(benign(1, first=CALM))[0]
+    for ts in (9e9, 5.0):
+        watching.observe([replace(flow, ts=ts), flow])
+    assert watching.seen.alarms_a_day(0.01) == pytest.approx(rate, rel=0.02)
