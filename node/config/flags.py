@@ -26,7 +26,6 @@ _KINDS = {
     "netflow": "listen",
     "pcap": "path",
     "interface": "interface",
-    "nfstream": "path",
     "auto": "path",
 }
 """What may stand before the colon of --sensor, and the key that what follows it is the value of."""
