@@ -8,7 +8,7 @@ from node.config.settings import Settings
 from node.service.health import Health
 from node.service.reload import Reloader, differing
 from tests.node.live import patient, running, sensor, settings_for
-from tests.node.traffic import benign, write
+from tests.node.traffic import benign, scan, write
 
 
 def settings(**overrides) -> Settings:
@@ -105,6 +105,33 @@ def test_a_node_takes_up_sensors_a_budget_and_sharing(tmp_path: Path) -> None:
             node.gateway.reload(lambda: both)
             found = await node.until(lambda s: s.detector.flows_seen == 500)
             assert [x.flows for x in found.sensors] == [50, 50], "it goes on where it was"
+
+    patient(main)
+
+
+def test_a_budget_is_kept_at_once_and_what_was_shared_is_taken_back(tmp_path: Path) -> None:
+    log = tmp_path / "eve.json"
+    write(log, [*benign(400), *scan(30, 400, labelled=True)])
+    begun = settings_for(tmp_path / "a", sensor=sensor(log))
+
+    def with_(**values: object) -> Settings:
+        return begun.with_overrides({k.replace("__", "."): v for k, v in values.items()})
+
+    async def main() -> None:
+        async with running(begun) as node:
+            await node.until(lambda s: s.detector.state == "watching")
+            node.gateway.reload(lambda: with_(detector__budget="0.1%", antigens__share=True))
+            found = await node.look()
+            assert (found.detector.state, found.detector.budget) == ("learning", 0.001)
+            found = await node.until(lambda s: s.antigens.held)
+            assert [(a.family, a.state, a.evidence > 0) for a in found.antigens.held] == [
+                ("scan", "own", True)
+            ]
+            node.gateway.reload(lambda: begun)
+            found = await node.look()
+            assert found.detector.state == "watching"
+            assert found.detector.standing == "unproven", "what was proven was for another budget"
+            await node.until(lambda s: all(not a.evidence for a in s.antigens.held))
 
     patient(main)
 
