@@ -18,6 +18,8 @@ _HTMX = (
     '{"allowEval": false, "includeIndicatorStyles": false, "selfRequestsOnly": true, '
     '"historyEnabled": false}'
 )
+SHORT_CHARS = 12
+
 NAVIGATION = (
     ("/", "Overview"),
     ("/incidents", "Incidents"),
@@ -203,7 +205,9 @@ def table(
     for number, row in enumerate(rows):
         cells = [
             # A box of its own, so that a narrow screen can set all of it beside the heading.
-            el("td", el("div", cell), data_label=name) if column else el("th", cell, scope="row")
+            el("td", el("div", cell, class_=_whole(cell)), data_label=name)
+            if column
+            else el("th", cell, scope="row")
             for column, (name, cell) in enumerate(zip(headings, row, strict=True))
         ]
         lines.append(el("tr", cells, id=keys[number] if keys else None))
@@ -211,6 +215,11 @@ def table(
     return el(
         "table", el("caption", caption, class_="unseen"), el("thead", head), el("tbody", lines)
     )
+
+
+def _whole(cell: Node) -> str | None:
+    """A class for what is so short that a line break in it would be odd."""
+    return "whole" if isinstance(cell, str) and len(cell) <= SHORT_CHARS else None
 
 
 def notice(kind: str, *said: Node) -> Markup:

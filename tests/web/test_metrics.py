@@ -56,6 +56,13 @@ def test_names_and_labels_are_as_prometheus_advises():
     assert labels == {"name", "version", "state", "sensor", "kind"}
 
 
+def test_the_documentation_lists_every_metric():
+    text = (ROOT / "docs" / "dashboard.md").read_text()
+    named = set(re.findall(r"`(hedgerow_[a-z_]+)[`{]", text))
+    have = {s.name for family in read(status(SECRET)).values() for s in family.samples}
+    assert named == {name for name in have if name.startswith("hedgerow_")}
+
+
 def test_nobody_is_named():
     text, _ = Metrics(lambda: status(SECRET)).exposition("")
     assert not re.search(rb"secret|192\.0\.2|12D3Koo|/ip4", text)
