@@ -42,9 +42,8 @@ VICTIMS_MAX = 64
 """Of an incident; as many as it lists destinations."""
 
 SOURCE_MAX = 32
-"""Collateral flows of one source in one incident; see above. Our choice: as many as are remembered of
-an incident. On the recordings all harmless sources together had at most 57 in all incidents of a site
-(`benchmarks/incidents.py`)."""
+"""Collateral flows of one source in one incident; see above. Our choice: as many as are remembered
+of an incident."""
 
 
 class _Struck:

@@ -25,7 +25,7 @@ LEVELS = {1: 1, 2: 4, 3: 6}
 
 BYTES_MAX = 2_048
 """What every receiver should take (RFC 5424, section 6.1); what is longer loses its message's end,
-never the structured data. Measured: 700 B with five features."""
+never the structured data. Measured: 505 B with the five features of the longest names."""
 
 VALUE_CHARS_MAX = 128
 HOST_CHARS_MAX = 255
