@@ -62,7 +62,8 @@ def _own(folder: Path) -> Path:
     if owner != os.geteuid():
         raise ConfigError(
             f"{folder}: belongs to another user, whose node could not read what you write there; "
-            f"run this as that one: sudo -u '#{owner}' hedgerow …"
+            f"run this as that one: sudo -u '#{owner}' hedgerow …, or with systemd-run as "
+            "docs/operate.md tells"
         )
     return folder
 
