@@ -66,6 +66,8 @@ def unknown_commands(text: str) -> list[str]:
         if command is None:
             wrong.append(name)
             continue
+        while isinstance(command, click.Group) and words and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
         known = {option for p in command.params for option in p.opts} | {"--help"}
         used = {w.partition("=")[0] for w in words if w.startswith("--")}
         wrong += [f"{name} {option}" for option in sorted(used - known)]
