@@ -23,7 +23,7 @@ from node.sensors.netflow.reader import NetflowReader
 
 DATAGRAM_BYTES_MAX = 16_384
 """A longer datagram is refused: exports are to fit the path's MTU (RFC 7011, section 10.3.3). Our
-choice; the worst that a stranger can put into one keeps the reader busy for 28 ms (measured)."""
+choice; the worst that a stranger can put into one keeps the reader busy for 30 ms (measured)."""
 
 RECEIVE_BUFFER_BYTES = 4 << 20
 """Asked of the kernel, as netflume's own collector does; Linux gives no more than rmem_max."""

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,16 @@ def parse(**changes):
 def test_each_field_comes_through():
     assert set(WHOLE) == set(FIELDS)
     assert parse()[0] == FLOW
+
+
+def test_the_documentation_names_each_field_and_its_example_is_sound():
+    text = (Path(__file__).parents[2] / "docs/sensors.md").read_text()
+    (example,) = [line for line in text.splitlines() if line.startswith('{"ts"')]
+    parser = RecordParser()
+    assert parser.parse(example.encode()) is not None, parser.stats.samples
+    first_cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    named = [name.strip(" `") for cell in first_cells for name in cell.split(",")]
+    assert [name for name in named if name in FIELDS] == sorted(FIELDS, key=named.index)
 
 
 def test_what_may_be_left_out():
