@@ -95,6 +95,8 @@ def test_a_verdict_given_in_a_browser_stays(tmp_path_factory):
             see_them_meet(page, url, friend)
             one.status(tmp_path / "a", lambda s: s.detector.state == "watching")
             key = see_an_incident(page, url, lambda: write(log, attack))
+            keep_what_is_chosen(page, url)
+            page.goto(f"{url}/incidents/{key}")
             give_a_verdict(page)
             found = {each.key: each for each in requests.incidents(tmp_path / "a" / "status.sock")}
             assert (found[key].verdict, found[key].verdict_by) == ("scan", "dashboard")
@@ -105,6 +107,8 @@ def test_a_verdict_given_in_a_browser_stays(tmp_path_factory):
             assert not page.said + phone.said
         one.signal(2)
         assert one.end() == 0
+        page.evaluate("htmx.trigger('#page', 'refresh')")
+        sync_api.expect(page.get_by_role("alert")).to_contain_text("The node does not answer")
     factory.close()
 
 
@@ -148,6 +152,25 @@ def see_an_incident(page, url, attack) -> str:
     explained = page.get_by_role("table", name="What made the oddest flow stand out")
     assert explained.get_by_role("row").count() > 2
     return key
+
+
+def keep_what_is_chosen(page, url):
+    """An update changes neither what is folded open nor a choice that is not sent yet."""
+    chosen = page.get_by_label("Another family")
+    chosen.select_option("malware")
+    update(page)
+    sync_api.expect(chosen).to_have_value("malware")
+    page.goto(f"{url}/antigens")
+    page.locator("summary").press("Enter")
+    update(page)
+    sync_api.expect(page.get_by_text("made by this node")).to_be_visible()
+
+
+def update(page):
+    """Now, and not in three seconds."""
+    page.evaluate("document.getElementById('health').dataset.old = '1'")
+    page.evaluate("htmx.trigger('#page', 'refresh')")
+    sync_api.expect(page.locator("#health[data-old]")).to_have_count(0)
 
 
 def give_a_verdict(page):

@@ -12,7 +12,7 @@
   if (!page()) return; // the page that asks for the token
 
   // What a person chose in the page is theirs, not the server's.
-  const KEPT = new Map([["DETAILS", "open"], ["SELECT", "value"]]);
+  const KEPT = new Map([["DETAILS", "open"], ["OPTION", "selected"]]);
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) =>
     KEPT.get(element.tagName) !== name;
   Idiomorph.defaults.ignoreActiveValue = true;
