@@ -129,13 +129,20 @@ def _sensors(status: Status) -> Iterator[Metric]:
         "Time of the newest flow, by its own clock.",
         labels=labels,
     )
+    missed = CounterMetricFamily(
+        "hedgerow_sensor_missed",
+        "What became no judged flow: shed in a flood, refused, dropped by the kernel, lost before.",
+        labels=[*labels, "why"],
+    )
     for number, sensor in enumerate(status.sensors, 1):
         values = [str(number), sensor.kind]  # its place among the settings, not its path
         flows.add_metric(values, sensor.flows)
         bad.add_metric(values, sensor.bad_lines)
+        for why in ("shed", "refused", "dropped", "lost"):
+            missed.add_metric([*values, why], getattr(sensor, why))
         if sensor.last_flow_ts_s is not None:
             last.add_metric(values, sensor.last_flow_ts_s)
-    yield from (flows, bad, last)
+    yield from (flows, bad, missed, last)
 
 
 def _rest(status: Status) -> Iterator[Metric]:

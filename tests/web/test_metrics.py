@@ -53,7 +53,7 @@ def test_names_and_labels_are_as_prometheus_advises():
     for name in ("uptime", "sensor_last_flow_timestamp"):
         assert f"hedgerow_{name}_seconds" in families
     labels = {label for each in families.values() for s in each.samples for label in s.labels}
-    assert labels == {"name", "version", "state", "sensor", "kind"}
+    assert labels == {"name", "version", "state", "sensor", "kind", "why"}
 
 
 def test_the_documentation_lists_every_metric():

@@ -161,10 +161,11 @@ def _sensors(status: Status) -> Markup:
             el("code", sensor.path, class_="long"),
             sensor.kind,
             f"{sensor.flows:,}",
-            f"{sensor.bad_lines:,}",
+            f"{sensor.bad_lines + sensor.refused:,}",
+            f"{sensor.shed + sensor.dropped + sensor.lost:,}",
             when(sensor.last_flow_ts_s),
         )
         for sensor in status.sensors
     ]
-    headings = ("Where", "Kind", "Flows", "Not understood", "Last flow")
+    headings = ("Where", "Kind", "Flows", "Not understood", "Missed", "Last flow")
     return table("Sensors", headings, rows, empty="None.")
