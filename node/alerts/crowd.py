@@ -2,7 +2,8 @@
 
 A flood with forged sources has a new one in each flow, and a botnet has thousands. So what would
 open yet another incident joins the one of the crowd, of its own family, where many others have just
-opened theirs: at one destination, or anywhere at all within seconds. The first few keep their own.
+opened theirs: at one destination, or anywhere at all within seconds. The first few keep their own,
+and one that goes on and on stands out.
 """
 
 from collections import OrderedDict, deque
@@ -21,7 +22,17 @@ BEGINNINGS_S = 10.0
 """Sources that open incidents in so many seconds of the flows' own time, wherever they lead. Our
 choice: a person cannot follow more."""
 
+OWN_FLOWS = 5
+"""So many flows of one source in the crowd make it stand out, and it gets an incident of its own: a
+forged source has one, and else false alarms of a few hosts would hide who attacks their broker. As
+many as make a burst (`node.watch.memory.BURST_FLOWS`)."""
+
+STAND_OUT_MAX = 1
+"""Sources that stand out within the longest gap of an incident. Our choice: with the crowd's own
+for three families and `BEGINNINGS_MAX` more, at most ten."""
+
 DESTINATIONS_MAX = 256
+COUNTED_MAX = 1_024
 
 
 class Crowd:
@@ -35,6 +46,8 @@ class Crowd:
         self._gap_s = gap_s
         self._at: OrderedDict[str, deque[tuple[str, float]]] = OrderedDict()
         self._lately: deque[tuple[str, float]] = deque(maxlen=BEGINNINGS_MAX)
+        self._flows: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._standing_out: deque[tuple[str, float]] = deque(maxlen=STAND_OUT_MAX)
 
     def source(
         self, key: tuple[str, str], destination: str, ts_s: float, going: Container[tuple[str, str]]
@@ -58,12 +71,25 @@ class Crowd:
         self._at.move_to_end(destination)
         crowded = _full(here, source, ts_s, self._gap_s)
         crowded |= _full(self._lately, source, ts_s, BEGINNINGS_S)
+        crowded = crowded and not self._stands_out(source, ts_s)
         for last in (here, self._lately):
             if crowded:
                 last.append((MANY, ts_s))  # so that it stays one while it goes on
             elif all(other != source for other, _ in last):
                 last.append((source, ts_s))
         return MANY if crowded else source
+
+    def _stands_out(self, source: str, ts_s: float) -> bool:
+        """Whether one of the crowd has so many flows that it is worth an incident of its own."""
+        count, last_ts_s = self._flows.pop(source, (0, ts_s))
+        count = count + 1 if abs(ts_s - last_ts_s) <= self._gap_s else 1
+        self._flows[source] = (count, ts_s)
+        if len(self._flows) > COUNTED_MAX:
+            self._flows.popitem(last=False)
+        if count < OWN_FLOWS or _full(self._standing_out, source, ts_s, self._gap_s):
+            return False
+        self._standing_out.append((source, ts_s))
+        return True
 
 
 def _full(last: deque[tuple[str, float]], source: str, ts_s: float, within_s: float) -> bool:

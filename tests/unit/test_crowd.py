@@ -9,7 +9,9 @@ from node.alerts.crowd import (
     BEGINNINGS_S,
     DESTINATIONS_MAX,
     MANY,
+    OWN_FLOWS,
     SOURCES_MAX,
+    STAND_OUT_MAX,
     Crowd,
 )
 from tests.unit.test_incidents import GAP_S, anomaly, incidents
@@ -54,6 +56,18 @@ def test_what_returns_with_the_flood_is_the_crowds_and_after_it_its_own() -> Non
     assert [incident.source for incident in later.opened] == ["203.0.113.49"]
 
 
+def test_one_that_goes_on_beside_a_few_false_alarms_stands_out() -> None:
+    known = incidents(1_000)
+    known.observe([anomaly(1_000 + i, source=f"198.18.0.{i}") for i in range(SOURCES_MAX)])
+    known.observe([anomaly(1_020 + i, source="198.18.9.9") for i in range(100)])
+    flows = {incident.source: incident.flows for incident in known.latest(100)}
+    assert flows["198.18.9.9"] == 100 - (OWN_FLOWS - 1)
+    named = known.observe([anomaly(1_121, source="198.18.9.9", family="dos")])
+    assert [incident.source for incident in named.opened] == ["198.18.9.9"]
+    other = [anomaly(1_122, source="198.18.9.8") for _ in range(20)]
+    assert {i.source for i in known.observe(other).opened} <= {MANY}, "but one alone"
+
+
 def test_sources_that_come_one_by_one_keep_their_own() -> None:
     crowd = Crowd(GAP_S)
     for i in range(50):
@@ -78,7 +92,7 @@ def test_an_open_incident_is_joined_and_so_many_begin_at_most(
         assert found == source or key not in going
         going.setdefault((found, "scan"), ts_s)
     begun = sorted(at for (source, _), at in going.items() if source != MANY)
-    for first, beyond in zip(begun, begun[BEGINNINGS_MAX:], strict=False):
+    for first, beyond in zip(begun, begun[BEGINNINGS_MAX + STAND_OUT_MAX :], strict=False):
         assert beyond - first > BEGINNINGS_S
 
 
