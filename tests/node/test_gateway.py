@@ -222,9 +222,9 @@ def test_the_settings_reach_the_parts(tmp_path, monkeypatch):
         made.append(inbox_max)
         return Driver(*parts, inbox_max=inbox_max, **more)
 
-    def transport(about, identity):
+    def transport(about, identity, admit):
         made.append(about.limits)
-        return open_transport(about, identity)
+        return open_transport(about, identity, admit)
 
     monkeypatch.setattr(gateways, "Driver", driver)
     monkeypatch.setattr(gateways, "open_transport", transport)

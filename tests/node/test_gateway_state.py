@@ -187,8 +187,9 @@ def test_a_disk_that_is_full_is_said_and_outlived(tmp_path, monkeypatch):
 
             monkeypatch.setattr(store, "save", full)
             cycle = (await a.look()).mesh.cycle
-            await a.until(lambda s: s.mesh.cycle > cycle + 5)
-            assert len(said) >= 3
+            found = await a.until(lambda s: s.mesh.cycle > cycle + 5 and s.service.not_saved)
+            assert "No space left" in found.service.not_saved
+            assert said
             monkeypatch.setattr(store, "save", save)
 
     patient(main)
