@@ -73,7 +73,6 @@ def _ip(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-WebAddress = Annotated[str, Check(check_web_address)]
 HostName = Annotated[str, Check(check_host)]
 
 
@@ -85,7 +84,7 @@ class DashboardSettings:
         ConfigError: others could reach it, and nothing says that they may.
     """
 
-    listen: Annotated[WebAddress | None, Example('"127.0.0.1:8440"')] = None
+    listen: Annotated[str | None, Check(check_web_address), Example('"127.0.0.1:8440"')] = None
     """Where to serve the dashboard. Left out, there is none. Reach it from elsewhere with
     `ssh -L 8440:127.0.0.1:8440 GATEWAY`."""
 
@@ -115,7 +114,7 @@ class MetricsSettings:
         ConfigError: others could reach it, and nothing says that they may.
     """
 
-    listen: Annotated[WebAddress | None, Example('"127.0.0.1:9440"')] = None
+    listen: Annotated[str | None, Check(check_web_address), Example('"127.0.0.1:9440"')] = None
     """Where to serve `/metrics`. Left out, only the dashboard serves them, to who has its token.
     Nothing in them names an address, a peer or an incident."""
 

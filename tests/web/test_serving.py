@@ -69,6 +69,15 @@ def test_nothing_is_served_beyond_this_machine_by_accident(tmp_path, table, addr
     assert not is_loopback(parse_web_address(getattr(allowed, table).listen)[0])
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"dashboard.listen": "8440"}, {"metrics.listen": "a:b"}, {"dashboard.hosts": ["A.example"]}],
+)
+def test_a_setting_that_is_none_is_refused_with_its_key(tmp_path, values):
+    with pytest.raises(ConfigError, match=f"{next(iter(values))}.*such as"):
+        settings(tmp_path, **values)
+
+
 def test_the_flag_is_refused_where_the_setting_would_be(tmp_path):
     flags = ["up", "--state-dir", str(tmp_path), "--dashboard", "0.0.0.0:8440"]
     found = CliRunner().invoke(cli, flags)
