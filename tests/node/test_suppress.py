@@ -1,6 +1,5 @@
 """Suppress rules: what they hold back, when they end, and that nothing is lost in silence."""
 
-
 import pytest
 import trio
 
@@ -8,6 +7,7 @@ from gossip.errors import ConfigError
 from node.alerts.alerter import Alerter
 from node.alerts.suppress import Suppression, first, load
 from node.config.settings import Settings
+from node.service.checking.alerting import check_alerting
 from tests.node.test_alerter import SERVING, START_S, anomalies, told
 from tests.node.traffic import ATTACKER
 from tests.unit.test_alerts import incident
@@ -146,3 +146,18 @@ def test_a_node_does_not_start_with_wrong_rules(tmp_path):
     )
     with pytest.raises(ConfigError, match="line 1"):
         Alerter(settings, "kitchen")
+
+
+def test_hedgerow_check_looks_at_rules_and_verdicts(tmp_path):
+    settings = Settings.defaults().with_overrides(
+        {"node.state_dir": str(tmp_path), "alerts.suppress": str(tmp_path / "suppress.toml")}
+    )
+
+    def levels(now_s=JANUARY_S - 1):
+        return [(each.what, each.level) for each in check_alerting(settings, now_s)]
+
+    assert levels() == [("alerts.suppress", "error")]
+    rules(tmp_path)
+    assert levels() == [("alerts.suppress", "ok")]
+    (tmp_path / "verdicts.json").write_text("{")
+    assert levels(JANUARY_S) == [("alerts.suppress", "warning"), ("verdicts", "error")]

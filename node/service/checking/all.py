@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gossip.errors import ConfigError
 from node.config.settings import Settings
+from node.service.checking.alerting import check_alerting
 from node.service.checking.finding import Finding, ok, said
 from node.service.checking.machine import check_machine, running_pid
 from node.service.checking.network import check_bootstrap, check_ports
@@ -31,6 +32,7 @@ def check_settings(settings: Settings, *, offline: bool) -> Iterator[Finding]:
     """The same of settings that were read already."""
     running = bool(running_pid(settings.node.state_dir))
     yield from check_machine(settings)
+    yield from check_alerting(settings)
     yield from check_sensors(settings, running=running)
     yield from check_ports(settings, running=running)
     if not offline:
