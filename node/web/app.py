@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from gossip.errors import LocalError
+from node.control.desk import INCIDENTS_MAX
 from node.control.documents import IncidentDocument, VerdictDone
 from node.status.document import Status
 from node.web import layout
@@ -108,15 +109,15 @@ class Dashboard:
     # Pages
 
     async def _overview(self, request: Request) -> Response:
-        view = self._view(request)
+        view = self._view(request, overview.INCIDENTS_SHOWN)
         return _page(view, "/", "Overview", overview.body(view))
 
     async def _incidents(self, request: Request) -> Response:
-        view = self._view(request)
+        view = self._view(request, INCIDENTS_MAX)
         return _page(view, "/incidents", "Incidents", incidents.body(view))
 
     async def _incident(self, request: Request) -> Response:
-        view = self._view(request)
+        view = self._view(request, INCIDENTS_MAX)
         key = request.path_params["key"]
         found = next((each for each in view.incidents if each.key == key), None)
         if found is None:
@@ -178,10 +179,11 @@ class Dashboard:
             self._status = (at, self._desk.status())
         return self._status[1]
 
-    def _view(self, request: Request) -> View:
+    def _view(self, request: Request, incidents_max: int = 0) -> View:
         session = request.state.session
         form_token = self._access.form_token(session)
-        return View(self._now(), self._desk.incidents(), self._history, form_token, self._now_s())
+        known = self._desk.incidents(incidents_max) if incidents_max else []
+        return View(self._now(), known, self._history, form_token, self._now_s())
 
     def _tell(self, key: str, said: str, kind: str) -> None:
         while len(self._notices) >= NOTICES_MAX:

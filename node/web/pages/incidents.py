@@ -7,7 +7,7 @@ from node.control.desk import NONE
 from node.control.documents import ContributorDocument, IncidentDocument
 from node.status.view import share_text
 from node.web.layout import View, notice, section, table
-from node.web.markup import Markup, Node, el
+from node.web.markup import Markup, Node, el, join
 from node.web.wording import badge, feature, number, pairs, several, short, when
 
 SHOWN = 50
@@ -189,7 +189,18 @@ def _contributors(contributors: Sequence[ContributorDocument]) -> Markup:
         for each in contributors
     ]
     headings = ("Whose", "Speaks of", "Share", "Rows of evidence")
-    return table("Whose knowledge judged", headings, rows, empty="Nothing is kept about that.")
+    return join(
+        table("Whose knowledge judged", headings, rows, empty="Nothing is kept about that."),
+        el(
+            "p",
+            "Of the whole model: the weight with which each model stands in it by merging; what a "
+            "neighbour's had from others, this gateway too, counts as the neighbour's. Of a "
+            "family: the share of the rows that it was last trained on.",
+            class_="faint",
+        )
+        if rows
+        else None,
+    )
 
 
 def _whose(each: ContributorDocument) -> Node:
