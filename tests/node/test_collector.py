@@ -46,7 +46,7 @@ async def send(collector, *datagrams, host="127.0.0.1"):
             await trio.lowlevel.checkpoint()
 
 
-def test_flows_come_from_the_socket_and_servers_outlive_a_restart():
+def test_flows_come_from_the_socket_and_what_was_learnt_outlives_a_restart():
     got = []
 
     async def main():
@@ -57,13 +57,15 @@ def test_flows_come_from_the_socket_and_servers_outlive_a_restart():
         assert "neither NetFlow v9 nor IPFIX" in first.stats.samples[0].reason
         state = json.loads(json.dumps(first.saved()))
         assert state["taken"] == 1
-        async with collecting(saved=state) as second:
+        async with collecting(got=got, saved=state) as second:
             assert second.saved() == state
-        with pytest.raises(StateError, match="damaged"):
-            Collector(NOWHERE, state | {"servers": "!"})
+            await send(second, ipfix(data(MILLI, [THERE, BACK]), sequence=2))  # no template
+        for damage in ("!", "AAAA"):
+            with pytest.raises(StateError, match="damaged"):
+                Collector(NOWHERE, state | {"reader": damage})
 
     trio.run(main)
-    assert [(flow.orig_p, flow.state) for flow in got] == [(40_000, ConnState.CLOSED)]
+    assert [(flow.orig_p, flow.state) for flow in got] == [(40_000, ConnState.CLOSED)] * 2
 
 
 def test_only_named_exporters_are_listened_to():

@@ -10,7 +10,12 @@ from gossip.flows import ConnState
 from node.sensors.netflow import halves as pairing
 from node.sensors.netflow.reader import LONELY_MIN, NetflowReader
 from node.sensors.netflow.sequence import Sequence
-from node.sensors.netflow.templates import EXPORTER_TEMPLATES_MAX, FIELDS_MAX, TEMPLATES_MAX
+from node.sensors.netflow.templates import (
+    EXPORTER_TEMPLATES_MAX,
+    FIELDS_MAX,
+    SAVED_MAX,
+    TEMPLATES_MAX,
+)
 from node.sensors.netflow.times import CLOCKS_MAX
 from tests.sensors.exporter import (
     BACK,
@@ -288,6 +293,21 @@ def test_one_exporter_pushes_out_no_others_templates():
         read(ipfix(*many[first : first + 64]), reader=reader, exporter="192.0.2.66")
     assert len(reader._decoder.templates) == 1 + EXPORTER_TEMPLATES_MAX
     assert only(ipfix(data(MILLI, [THERE, BACK])), reader=reader) == WHOLE
+
+
+def test_what_is_saved_is_bounded_and_whole_enough():
+    """softflowd's IPFIX needs its template and the start of its clock."""
+    booted = {"sampling": 0, "booted_ms": 1_795_407_570_000}
+    fields = ("sampling", "booted_ms")
+    head = ipfix(options_template(fields), data(fields, [booted], 257), template(UPTIME, 256, 10))
+    reader, later = NetflowReader(), NetflowReader()
+    for number in range(300, 400):
+        read(ipfix(template(MILLI, number, 10)), reader=reader, exporter=f"192.0.2.{number % 9}")
+    read(head, reader=reader)
+    later.restore(reader.snapshot())
+    assert len(later._decoder.templates) == SAVED_MAX
+    assert later.snapshot() == reader.snapshot()
+    assert len(read(ipfix(data(UPTIME, [THERE, BACK])), reader=later)) == 1
 
 
 @pytest.mark.parametrize("spec", [struct.pack("!HH", 1, 0), struct.pack("!HH", 1, 4)])

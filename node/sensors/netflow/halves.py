@@ -7,6 +7,7 @@ does the oldest when the table is full; nothing is lost.
 """
 
 from collections import deque
+from math import inf
 from typing import NamedTuple
 
 from node.sensors.ipfix import Record
@@ -85,10 +86,10 @@ class Halves:
             out += self._oldest()
         return out
 
-    def expire(self, now_s: float) -> list[Record]:
-        """Those that have waited long enough, in the order in which they came."""
+    def expire(self, now_s: float, most: float = inf) -> list[Record]:
+        """Those that have waited long enough, in the order in which they came; so many at most."""
         out: list[Record] = []
-        while self._order and self._order[0][1].came_s <= now_s - self._wait_s:
+        while self._order and self._order[0][1].came_s <= now_s - self._wait_s and len(out) < most:
             out += self._oldest()
         return out
 

@@ -9,17 +9,19 @@ Nothing that a datagram holds raises: it is counted, and the first few are kept 
 
 import logging
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
 import msgspec
 from netflume import Decoder, Message, SamplingWatch
 
+from gossip.errors import StateError
 from gossip.flows import Flow
 from node.sensors.ipfix import REVERSE, Record, flow_of
 from node.sensors.lines import ReadStats
 from node.sensors.netflow.halves import Halves
 from node.sensors.netflow.sequence import STREAMS_MAX, Sequence
-from node.sensors.netflow.templates import BoundedTemplates
+from node.sensors.netflow.templates import BoundedTemplates, Saved
 from node.sensors.netflow.times import Clocks, Stream
 from node.sensors.servers import Servers
 
@@ -38,6 +40,17 @@ _ICMP, _ICMP6 = 1, 58
 logging.getLogger("netflume").setLevel(logging.CRITICAL)
 
 
+class _Snapshot(msgspec.Struct, array_like=True):
+    """What outlives a restart."""
+
+    servers: bytes
+    templates: list[Saved]
+    clocks: list[tuple[str, int, int]]
+
+
+_snapshot = msgspec.msgpack.Decoder(_Snapshot)
+
+
 class NetflowReader:
     """Reads datagrams of many exporters.
 
@@ -46,7 +59,7 @@ class NetflowReader:
 
     Attributes:
         stats: what became of datagrams and records.
-        servers: who was connected to, for `ipfix.flow_of`; saved over restarts.
+        servers: who was connected to, for `ipfix.flow_of`.
         halves: records of one direction that wait for the other.
     """
 
@@ -57,11 +70,30 @@ class NetflowReader:
         self._warn = warn
         self._said: set[str] = set()
         self._decoder = Decoder(track_sequence=False)
-        self._decoder.templates = BoundedTemplates()
+        self._templates = self._decoder.templates = BoundedTemplates()
         self._decoder.sampling = SamplingWatch(max_streams=STREAMS_MAX)
         self._clocks = Clocks()
         self._sequence = Sequence()
         self._before_template = 0
+
+    def snapshot(self) -> bytes:
+        """Servers, templates and exporters' clocks. Records that wait are not among them."""
+        saved = _Snapshot(self.servers.snapshot(), self._templates.saved(), self._clocks.saved())
+        return msgspec.msgpack.encode(saved)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take up an earlier life.
+
+        Raises:
+            StateError: the snapshot is damaged.
+        """
+        try:
+            saved = _snapshot.decode(snapshot)
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise StateError(f"the saved state of a collector is damaged: {error}") from None
+        self.servers.restore(saved.servers)
+        self._templates.restore(saved.templates)
+        self._clocks.restore(saved.clocks)
 
     def datagram(self, data: bytes, exporter: str, now_s: float) -> list[Flow]:
         """The flows that a datagram completes.
@@ -107,9 +139,14 @@ class NetflowReader:
                 flows += self._flows(done)
         return flows
 
-    def expire(self, now_s: float) -> list[Flow]:
-        """The flows of records that have waited long enough for their other half."""
-        flows = self._flows(self.halves.expire(now_s))
+    def expire(self, now_s: float, most: float = inf) -> list[Flow]:
+        """The flows of records that have waited long enough for their other half; so many at most.
+
+        Args:
+            now_s: on the clock of `datagram`.
+            most: flows.
+        """
+        flows = self._flows(self.halves.expire(now_s, most))
         halves = self.halves
         if halves.alone >= LONELY_MIN and halves.alone > LONELY_SHARE * (
             halves.alone + 2 * halves.paired

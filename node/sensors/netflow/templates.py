@@ -5,6 +5,8 @@ bounds what one exporter holds, so that it pushes out no other's, and what one t
 with 16,000 fields of no length, one datagram of records would keep the decoder busy for minutes.
 """
 
+from itertools import islice
+
 from netflume import TemplateStore
 
 TEMPLATES_MAX = 256
@@ -12,7 +14,14 @@ EXPORTER_TEMPLATES_MAX = 64
 FIELDS_MAX = 128
 """Our choices. softflowd sends 5 templates of at most 20 fields; routers a few of up to 40."""
 
+SAVED_MAX = 32
+"""Templates kept over a restart. Our choice: 1.2 kB for softflowd's, 80 kB at worst."""
+
 Field = tuple[str, str, int]
+"""An element's name and kind in netflume's words, and its length."""
+
+Saved = tuple[str, int, int, bool, list[Field]]
+"""Exporter, observation domain, number, whether of options, and the fields."""
 
 
 class BoundedTemplates(TemplateStore):
@@ -38,3 +47,14 @@ class BoundedTemplates(TemplateStore):
             if len(own) >= EXPORTER_TEMPLATES_MAX:
                 del self.templates[own[0]]  # its least recently used
         return bool(super().put(exporter, domain, tid, fields, options=options))  # type: ignore[no-untyped-call] # netflume's
+
+    def saved(self) -> list[Saved]:
+        """Those used last, for the next life: some exporters repeat theirs every ten minutes."""
+        last = list(islice(reversed(self.templates.items()), SAVED_MAX))
+        return [(*key, options, list(fields)) for key, (fields, options) in reversed(last)]
+
+    def restore(self, saved: list[Saved]) -> None:
+        """Take up what an earlier life saved."""
+        for exporter, domain, number, options, fields in saved:
+            self.put(exporter, domain, number, fields, options)
+        self.take_events()  # type: ignore[no-untyped-call] # netflume's

@@ -39,6 +39,15 @@ class Clocks:
     def __len__(self) -> int:
         return len(self._zero)
 
+    def saved(self) -> list[tuple[str, int, int]]:
+        """Exporter, observation domain and zero of each clock."""
+        return [(*stream, zero) for stream, zero in self._zero.items()]
+
+    def restore(self, saved: list[tuple[str, int, int]]) -> None:
+        """Take up what an earlier life saved."""
+        for exporter, domain, zero in saved:
+            self._note((exporter, domain), zero)
+
     def header(self, stream: Stream, header: Mapping[str, Any]) -> None:
         """Learn from a datagram's header; IPFIX's says nothing here."""
         uptime_ms, seconds = header.get("sys_uptime"), header.get("unix_secs")
