@@ -122,7 +122,8 @@ def test_killed_at_any_moment_it_loses_at_most_the_last_cycle(factory, tmp_path)
     assert seen == rows == fed
     assert snapshot.cycle > last
     assert np.isfinite(snapshot.arrays["peer.vector"]).all()
-    assert len(list(state_dir.glob("generation-*"))) == 2, "nothing is left lying about"
+    found = list(state_dir.glob("generation-*"))
+    assert len(found) == 3, "the two newest, one to go back to, and nothing left lying about"
 
 
 @pytest.mark.parametrize("sight", ["lock", "state.sqlite", "identity", "alerts.jsonl"])
@@ -347,7 +348,7 @@ def test_a_corrupted_state_is_kept_aside_and_never_overwritten(factory, tmp_path
     for path in state.glob("generation-*.safetensors"):
         flip(path, 1_000)
         everything[path.name] = path.read_bytes()
-    assert len(everything) == 2
+    assert len(everything) == 3, "the two newest, and one to go back to"
     line = one_line(factory.start("up", "--listen", LOOPBACK, "--state-dir", state))
     assert "nothing that was saved can be read" in line
     for name, content in everything.items():
