@@ -144,7 +144,7 @@ def rollback(generation: int | None, config: Path | None, state_dir: Path | None
 
     Model, scaler, calibration and guard go back. Sensor positions, incidents, samples, verdicts and
     antigens stay as they are. What is current now is kept, so this can be undone. Without
-    GENERATION it goes back to the newest spaced one.
+    GENERATION it goes back by state.spacing, an hour unless set; done again, one further.
     """
     from node.state.going_back import go_back, infos
     from node.state.store import InUseError
@@ -152,7 +152,8 @@ def rollback(generation: int | None, config: Path | None, state_dir: Path | None
     settings = _settings(config, state_dir)
     folder = settings.node.state_dir
     identity = _identity(_own(folder))
-    chosen = _chosen(infos(folder), generation)
+    spacing = settings.state.keep(settings.mesh.cycle_us).spacing
+    chosen = _chosen(infos(folder), generation, spacing)
     try:
         with _stopped(settings, identity) as (store, ledger):
             present = store.load()
@@ -167,15 +168,23 @@ def rollback(generation: int | None, config: Path | None, state_dir: Path | None
     click.echo(_done(back))
 
 
-def _chosen(found: list["Info"], number: int | None) -> int:
+def _chosen(found: list["Info"], number: int | None, spacing: int) -> int:
+    """The generation to go back to; `spacing` is in cycles.
+
+    Raises:
+        ConfigError: there is no such one.
+    """
     if not found:
         raise ConfigError("no node has saved anything there yet, so there is nothing to go back to")
     able = {each.number: each for each in found[1:] if each.sound}
     if number is None:
-        back = found[0].back_to
-        older = [n for n in able if (n < back if back is not None else n < found[1].number)]
+        back, latest = found[0].back_to, found[0].cycle - spacing
+        older = [n for n in able if (able[n].cycle <= latest if back is None else n < back)]
         if not older:
-            raise ConfigError("there is no older generation; `hedgerow generations` shows all")
+            raise ConfigError(
+                "no generation is that much older than the current one; name one of "
+                f"{', '.join(map(str, able)) or 'those to come'}"
+            )
         return older[0]
     if number not in able:
         why = "is current" if number == found[0].number else "is not kept, or is damaged"

@@ -14,6 +14,11 @@ from node.p2p.limits import Limits
 from node.p2p.stats import HOSTILE, Fault, Stats
 from node.p2p.swarm import RefusedError
 from node.p2p.transport import Admission
+from node.rates import TokenBucket
+
+LINES_PER_MINUTE = 10
+"""Log lines on refused peers: one that an operator excluded calls again and again. `Stats.refused`
+counts all. Our choice."""
 
 _log = get_logger("p2p")
 
@@ -33,6 +38,7 @@ class Door:
     admission: Admission | None
     _handshakes: dict[IRawConnection, trio.CancelScope] = field(default_factory=dict)
     _refusals: Refusals = field(init=False)
+    _lines: TokenBucket = field(default_factory=lambda: TokenBucket(LINES_PER_MINUTE))
 
     def __post_init__(self) -> None:
         limits = self.limits
@@ -53,7 +59,8 @@ class Door:
             refusal = self.admission(peer)
         if refusal is not None:
             self.stats.refused += 1
-            _log.info("peer refused", peer=peer, reason=refusal)
+            if self._lines.take(trio.current_time()):
+                _log.info("peer refused", peer=peer, reason=refusal)
         return refusal
 
     def fault(self, peer: PeerId, fault: Fault) -> None:

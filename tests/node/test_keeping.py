@@ -185,6 +185,16 @@ def test_the_model_goes_back_at_once_where_the_node_is_stopped(stopped):
     assert [e.what for e in entries(stopped)] == ["deny", "exclude", "checkpoint"]
 
 
+def test_a_rollback_without_a_number_goes_back_by_the_spacing_and_then_on(stopped):
+    short = stopped.parent / "gateway.toml"
+    short.write_text(f'[node]\nstate_dir = "{stopped}"\n[state]\nspacing = "100 s"\n')
+    assert "no generation is that much older" in refused(stopped, "rollback")
+    for number in (32, 31):
+        done = CliRunner().invoke(cli, ["rollback", "--config", str(short)])
+        assert f"that of generation {number} " in done.output
+    assert look(stopped).arrays["peer.ages"].max() == 256
+
+
 @pytest.mark.parametrize(
     ("since", "expected"),
     [
