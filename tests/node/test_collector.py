@@ -1,11 +1,15 @@
 """NetFlow and IPFIX over UDP: from a socket, and from softflowd itself."""
 
 import json
+import lzma
+import re
 import shutil
 import socket
 import subprocess
+from collections import Counter
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import dpkt
 import pytest
@@ -202,35 +206,37 @@ def capture(path):
             writer.writepkt(ethernet("198.18.2.66", "198.18.2.9", syn, 6), START_S + 40)
 
 
-@pytest.mark.skipif(SOFTFLOWD is None, reason="softflowd is not installed (apt: softflowd)")
-@pytest.mark.parametrize(
-    "version", [["9"], ["10", "-b", "-A", "milli"], ["10"]], ids=["v9", "biflows", "ipfix"]
+RECORDED = Path(__file__).parents[1] / "sensors/factory.pcap.xz"
+BIFLOWS = ["10", "-b", "-A", "milli"]
+needs_softflowd = pytest.mark.skipif(
+    SOFTFLOWD is None, reason="softflowd is not installed (apt: softflowd)"
 )
+
+
+async def exported(recording, version, got):
+    """Have softflowd export a recording to a collector; returns this when it has all."""
+    async with collecting(got=got) as collector:
+        host, port = collector.bound
+        command = [SOFTFLOWD, "-d", "-r", recording.name, "-n", f"{host}:{port}", "-m", "100000"]
+        command += ["-p", "pid", "-c", "ctl", "-v", *version]  # it hangs where these are long
+        run = partial(subprocess.run, cwd=recording.parent, capture_output=True, timeout=30)
+        done = await trio.to_thread.run_sync(partial(run, check=True), command)
+        datagrams = int(re.search(rb"records\) in (\d+) packets", done.stdout)[1])
+        with trio.fail_after(10):
+            while collector.stats.received < datagrams:
+                await trio.lowlevel.checkpoint()
+        got.extend(collector._reader.expire(trio.current_time() + 60))
+        stats = collector.stats
+        assert (stats.bad, stats.refused, stats.lost, stats.dropped) == (0, 0, 0, 0)
+        return collector
+
+
+@needs_softflowd
+@pytest.mark.parametrize("version", [["9"], BIFLOWS, ["10"]], ids=["v9", "biflows", "ipfix"])
 def test_softflowds_flows_are_those_of_the_packets(tmp_path, version):
-    capture(tmp_path / "some.pcap")
     got = []
-
-    async def main():
-        async with collecting(got=got) as collector:
-            host, port = collector.bound
-            command = [SOFTFLOWD, "-d", "-r", "some.pcap", "-n", f"{host}:{port}"]
-            command += [
-                "-p",
-                "pid",
-                "-c",
-                "ctl",
-                "-v",
-                *version,
-            ]  # it hangs where their paths are long
-            run = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True, timeout=30)
-            await trio.to_thread.run_sync(run, command)
-            with trio.fail_after(10):
-                while len(got) + len(collector._reader.halves) < TCP_SESSIONS + UNANSWERED:
-                    await trio.lowlevel.checkpoint()
-            got.extend(collector._reader.expire(trio.current_time() + 60))
-            assert (collector.stats.bad, collector.stats.refused, collector.stats.lost) == (0,) * 3
-
-    trio.run(main)
+    capture(tmp_path / "some.pcap")
+    trio.run(exported, tmp_path / "some.pcap", version, got)
     assert len(got) == TCP_SESSIONS + UNANSWERED
     sessions = [flow for flow in got if flow.state is ConnState.CLOSED]
     assert len(sessions) == TCP_SESSIONS
@@ -243,3 +249,25 @@ def test_softflowds_flows_are_those_of_the_packets(tmp_path, version):
         assert flow.ts == pytest.approx(START_S + number, abs=1.1)
     alone = [flow for flow in got if flow.state is ConnState.NO_REPLY]
     assert sorted(flow.orig_p for flow in alone) == list(range(60_000, 60_000 + UNANSWERED))
+
+
+@needs_softflowd
+def test_recorded_packets_make_the_same_flows_in_one_record_or_in_two(tmp_path):
+    plain = tmp_path / "factory.pcap"
+    plain.write_bytes(lzma.decompress(RECORDED.read_bytes()))
+    found = {}
+    for name, version in {"biflows": BIFLOWS, "v9": ["9"]}.items():
+        got = []
+        trio.run(exported, plain, version, got)
+        found[name] = Counter(
+            (
+                (flow.community_id, flow.orig_h, flow.orig_p, flow.state),
+                (flow.orig_pkts, flow.orig_ip_bytes),
+                (flow.resp_pkts, flow.resp_ip_bytes),
+            )
+            for flow in got
+            if flow.proto != "icmp"  # of which softflowd tells other things in NetFlow v9
+        )
+    assert found["v9"] == found["biflows"]
+    answered = sum(count for (*_, (packets, _)), count in found["v9"].items() if packets)
+    assert answered > 2_000
