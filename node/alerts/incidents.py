@@ -39,8 +39,10 @@ ROWS_MAX = 32
 """Flows of an incident whose features are remembered, drawn evenly, for a verdict: three times what
 makes an antigen (`gossip.antigens.EVIDENCE_MIN`). Our choice; 3.3 kB."""
 
-ROWS_SAVED_MAX = 4_096
-"""Of all incidents, those with the newest activity first: 0.7 MB of a saved state. Our choice."""
+SAVED_BYTES_MAX = 2 * 2**20
+"""Of all incidents in a saved state, half of what it has room for: 250 with all that they may hold.
+Those with older activity are kept without rows and contributors, and the oldest not at all, which a
+restart would then report again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +259,16 @@ class Incidents:
     def saved(self) -> list[Any]:
         """Incidents as JSON can hold them, for `restore` after a restart."""
         kept: list[Any] = []
-        left = ROWS_SAVED_MAX
+        left = SAVED_BYTES_MAX
         for incident in reversed([*self._closed, *self._open.values()]):
             found = msgspec.to_builtins(incident)
-            if len(incident.rows) > left:
-                found["rows"] = []
-            left -= len(found["rows"])
+            size = len(msgspec.json.encode(found))
+            if size > left:
+                found |= {"rows": [], "contributors": []}
+                size = len(msgspec.json.encode(found))
+            if size > left:
+                break
+            left -= size
             kept.append(found)
         return kept[::-1]
 

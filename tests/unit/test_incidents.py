@@ -1,6 +1,7 @@
 """Incidents: one per source and family, ended by silence, bounded whatever arrives."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from node.alerts.incidents import (
     CLOSED_KEPT,
     DESTINATIONS_MAX,
     FEATURES_MAX,
+    ROWS_MAX,
     SAMPLES_MAX,
+    SAVED_BYTES_MAX,
     UNKNOWN,
     Anomaly,
     Feature,
@@ -192,3 +195,32 @@ def test_bounds_hold_and_no_flow_is_lost(anomalies: list[Anomaly], open_max: int
         assert len(incident.destinations) <= DESTINATIONS_MAX
         assert incident.first_seen_ts_s <= incident.last_seen_ts_s
     assert len(known.latest(1_000)) <= CLOSED_KEPT
+
+
+def test_rows_are_remembered_evenly_and_outlive_a_restart() -> None:
+    known = incidents(length_s=1_000_000)
+    rows = [i.to_bytes(2, "big") * 52 for i in range(1_000)]
+    known.observe([replace(anomaly(1_000 + i, resp_p=i), row=rows[i]) for i in range(1_000)])
+    (incident,) = known.latest(1)
+    places = sorted(int.from_bytes(row.values[:2], "big") for row in incident.rows)
+    assert len(set(places)) == ROWS_MAX
+    assert places[0] < 250 < 750 < places[-1]
+    assert sum(place < 500 for place in places) in range(6, 27), "each flow is as likely"
+    again = incidents()
+    again.restore(json.loads(json.dumps(known.saved())))
+    assert again.latest(1)[0].rows == incident.rows
+
+
+def test_what_is_saved_is_bounded_and_the_newest_is_whole() -> None:
+    known = incidents(1_000)
+    for i in range(350):
+        one = replace(anomaly(1_000 + 20 * i, source=f"s{i}", resp_h=f"r{i}"), row=b"x" * 104)
+        known.observe([one] * ROWS_MAX)
+    assert len(known) == 350
+    saved = known.saved()
+    assert len(json.dumps(saved)) < 1.1 * SAVED_BYTES_MAX
+    assert saved[-1]["rows"]
+    assert not saved[0]["rows"]
+    again = incidents(1_000)
+    again.restore(saved)
+    assert again.latest(1)[0].key == known.latest(1)[0].key
