@@ -42,14 +42,14 @@ of what peers compare."""
 
 UNITS: Mapping[str, str] = MappingProxyType(
     {
-        "duration": "log1p s, from a whole millisecond to another",
+        "duration": "log1p s",
         "orig_pkts": "log1p packets",
         "resp_pkts": "log1p packets",
         "orig_ip_bytes": "log1p bytes",
         "resp_ip_bytes": "log1p bytes",
         "orig_bytes_per_pkt": "log1p bytes",
         "resp_bytes_per_pkt": "log1p bytes",
-        "pkts_per_s": "log1p 1/s, duration at least 1 ms",
+        "pkts_per_s": "log1p 1/s, duration in whole ms, at least 1",
         "byte_asymmetry": "(orig - resp) / (orig + resp)",
         "proto_tcp": "0 or 1",  # another protocol than these three is all zeros
         "proto_udp": "0 or 1",
@@ -174,7 +174,7 @@ class FeatureExtractor:
         proto = _PROTOS.get(flow.proto, _NONE)
         source = self._source(flow, slice_)
         return (
-            log1p(duration),
+            log1p(flow.duration),
             log1p(orig_pkts),
             log1p(resp_pkts),
             log1p(orig_bytes),
