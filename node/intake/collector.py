@@ -9,6 +9,7 @@ import base64
 import socket
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from errno import EADDRINUSE
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
@@ -127,8 +128,9 @@ class Collector(Handing):
             flows = self._reader.expire(trio.current_time(), EXPIRE_FLOWS)
             self._hand_over(flows, take)
             pause_s = EXPIRE_S if len(flows) < EXPIRE_FLOWS else EXPIRE_S / 8
-            told = receiving.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-            self.stats.dropped = max(self.stats.dropped, _MEMINFO.unpack(told)[-1])
+            with suppress(OSError):  # kernels before 4.12
+                told = receiving.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+                self.stats.dropped = max(self.stats.dropped, _MEMINFO.unpack(told)[-1])
 
     def _is_allowed(self, exporter: str) -> bool:
         """Whether to listen to this sender; on loopback everybody is on this machine."""
