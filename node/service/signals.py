@@ -37,12 +37,14 @@ async def obey(
     Args:
         node: that is to obey.
         again: reads the settings; None where there is no file to read. Then a hang-up ends the
-            node, as it ends every program that is run by hand.
+            node, as it ends every program that is run by hand, unless nohup(1) started it.
         notifier: told of what goes on.
         task_status: told once signals are listened to.
     """
-    hang_up = (signal.SIGHUP,) if again is not None else ()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *hang_up) as signals:
+    wanted = [signal.SIGTERM, signal.SIGINT]
+    if again is not None or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        wanted.append(signal.SIGHUP)
+    with trio.open_signal_receiver(*wanted) as signals:
         task_status.started()
         async for number in signals:
             if number == signal.SIGHUP and again is not None:
