@@ -14,9 +14,10 @@ id and the signature ids are Hedgerow's own:
 from dataclasses import asdict
 from enum import Enum
 from hashlib import blake2b
-from math import isfinite
+from math import expm1, isfinite
 from typing import Any
 
+from gossip.features import UNITS
 from gossip.flows import FAMILIES
 from node.alerts.incidents import UNKNOWN, Incident, Sample, Verdict
 from node.times import eve_time
@@ -26,6 +27,7 @@ SUPPRESSED_SID = 1
 FAMILY_SID = 100
 NAMED_SID = 199
 REV = 1
+LOG_MAX = 60.0  # no counter gives more: log1p of 2**64 is 44
 
 # Suricata's own names for classes of attack, so that dashboards sort ours beside them.
 _CATEGORIES = {
@@ -99,7 +101,12 @@ def alert_line(
             "first_seen": eve_time(incident.first_seen_ts_s),
             "last_seen": eve_time(incident.last_seen_ts_s),
             "features": [
-                {name: number(value) for name, value in asdict(feature).items()}
+                {
+                    "name": feature.name,
+                    "value": number(natural(feature.name, feature.value)),
+                    "usual_low": number(natural(feature.name, feature.usual_low)),
+                    "usual_high": number(natural(feature.name, feature.usual_high)),
+                }
                 for feature in incident.features
             ],
             "contributors": [
@@ -177,6 +184,16 @@ def flow_id(sample: Sample) -> int:
         int.from_bytes(blake2b(sample.uid.encode(errors="replace"), digest_size=8).digest(), "big")
         >> 11
     )
+
+
+def natural(name: str, value: float) -> float:
+    """A feature's value in the unit that people count in: packets, bytes, flows, seconds.
+
+    The model sees most of them as log1p, see `gossip.features.UNITS`.
+    """
+    if not isfinite(value) or not UNITS.get(name, "").startswith("log1p"):
+        return value
+    return float(f"{expm1(min(value, LOG_MAX)):.6g}")
 
 
 def number(value: Any) -> Any:

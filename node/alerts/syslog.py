@@ -53,7 +53,10 @@ def alert_line(
         "score": f"{top.score:.4g}",
         "threshold": f"{verdict.threshold:.4g}",
         "model": f"{verdict.model_cycle}-{verdict.model_digest}",
-        "features": " ".join(f"{each.name}={each.value:.3g}" for each in incident.features),
+        "features": " ".join(
+            f"{each.name}={records.natural(each.name, each.value):.4g}"
+            for each in incident.features
+        ),
         "sid": records.signature_id(incident),
     }
     text = f"{eve['alert']['signature']}: {incident.flows} flows of {incident.source}"

@@ -17,7 +17,8 @@ class FeatureDocument:
 
     Args:
         name: of the feature, see `gossip.features.SCHEMA`.
-        value: of the incident's flow with the highest score.
+        value: of the incident's flow with the highest score, as the model sees it: in the units of
+            `gossip.features.UNITS`, most of them logarithms. Records of alerts undo these.
         usual_low: 5 % of the benign flows that are trained on lie below it, and 5 % above
             usual_high.
     """

@@ -16,6 +16,7 @@ from node.control.trying import Trial
 from node.logs import printable
 from node.status.view import Cell, facts_of, share_text, table_of
 from node.times import short_time
+from node.web.wording import feature
 
 CONTRIBUTORS_SHOWN = 8
 
@@ -136,11 +137,12 @@ def _state(one: IncidentDocument) -> str:
 
 def _explained(features: Sequence[FeatureDocument]) -> Iterator[Text]:
     rows: list[tuple[Cell, ...]] = [
-        (each.name, f"{each.value:.4g}", f"{each.usual_low:.4g} to {each.usual_high:.4g}")
-        for each in features
+        (each.name, *(value_of, usual), words)
+        for each, (words, value_of, usual) in ((each, feature(each)) for each in features)
     ]
     if rows:
-        yield from table_of("Unusual in its worst flow", ("feature", "value", "usual here"), rows)
+        headings = ("feature", "value", "usual here", "which is")
+        yield from table_of("Unusual in its worst flow", headings, rows)
 
 
 def _contributed(contributors: Sequence[ContributorDocument]) -> Iterator[Text]:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from math import inf, log1p
 
 import pytest
 import trio
@@ -54,6 +55,21 @@ def test_every_alert_is_what_each_reader_expects(one, event, gateway):
         check = check_eve if form is records else check_ecs
         check(json.loads(json.dumps(form.summary_line(3, [found], gateway or "g"))))
     assert parse_syslog(syslog.summary_line(3, [found], gateway).encode())["msgid"] == "summary"
+
+
+def test_features_are_told_in_units_that_people_count_in():
+    features = (
+        Feature("src_ports", log1p(86), log1p(1), log1p(4)),
+        Feature("byte_asymmetry", -0.5, -1.0, 1.0),
+        Feature("resp_pkts", inf, 0.0, 1e9),
+    )
+    found = records.alert_line(incident(anomaly(features=features)), VERDICT, "g")
+    assert found["hedgerow"]["features"][:2] == [
+        {"name": "src_ports", "value": 86.0, "usual_low": 1.0, "usual_high": 4.0},
+        {"name": "byte_asymmetry", "value": -0.5, "usual_low": -1.0, "usual_high": 1.0},
+    ]
+    assert found["hedgerow"]["features"][2]["value"] is None
+    json.dumps(found, allow_nan=False)
 
 
 def test_an_alert_in_ecs():
