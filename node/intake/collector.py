@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable
 from contextlib import suppress
 from errno import EADDRINUSE
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import trio
@@ -36,8 +36,6 @@ EXPIRE_FLOWS = 256
 _SO_MEMINFO = 55  # of Linux, as below; without it what is dropped last would go unsaid
 _MEMINFO = struct.Struct("=9I")
 _RXQ_OVFL = 40  # SO_RXQ_OVFL of Linux; Python does not name it
-
-Address = IPv4Address | IPv6Address
 
 
 class Collector(Handing):
@@ -107,7 +105,8 @@ class Collector(Handing):
             DATAGRAM_BYTES_MAX, socket.CMSG_SPACE(4)
         )
         self._count_dropped(ancillary)
-        exporter = str(sender[0]).partition("%")[0]
+        # Without the zone of a link, or the prefix that IPv4 has on a socket of IPv6.
+        exporter = str(sender[0]).partition("%")[0].removeprefix("::ffff:")
         if not self._is_allowed(exporter):
             self._refuse(f"a datagram of {exporter}, which exporters = [...] does not name")
         elif flags & socket.MSG_TRUNC:
@@ -140,7 +139,7 @@ class Collector(Handing):
         if known is None:
             if len(self._known) >= 1_024:  # senders can be forged
                 self._known.clear()
-            address = _plain(ip_address(exporter))
+            address = ip_address(exporter)
             known = any(address in network for network in self._allowed)
             self._known[exporter] = known
         return known
@@ -150,11 +149,6 @@ class Collector(Handing):
         for level, kind, data in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, _RXQ_OVFL) and len(data) >= 4:
                 (self.stats.dropped,) = struct.unpack("=I", data[:4])
-
-
-def _plain(address: Address) -> Address:
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
 
 
 def _try(address: tuple[str, int]) -> None:

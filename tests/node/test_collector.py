@@ -88,6 +88,23 @@ def test_only_named_exporters_are_listened_to():
     assert len(got) == 1
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_socket_of_both_versions_knows_an_exporter_by_its_plain_address(named):
+    exporters = ("127.0.0.1",) if named else ("::1",)
+    settings = SensorSettings(kind="netflow", listen="[::]:0", exporters=exporters)
+
+    async def main():
+        async with collecting(settings) as collector:
+            collector.bound = ("127.0.0.1", collector.bound[1])
+            await send(collector, SENT)
+            assert collector.stats.flows == named
+            assert named or "a datagram of 127.0.0.1," in collector.stats.samples[0].reason
+
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    trio.run(main)
+
+
 def test_a_record_without_another_half_comes_after_a_while():
     got = []
 
