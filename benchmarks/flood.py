@@ -2,15 +2,19 @@
 
 A node that has learnt from the benign recordings follows a log to which another process appends
 100,000 flows in 10 s as Suricata would: a SYN flood, each from a fresh port of one source, or each
-from a forged source. A neighbour, without a sensor, exchanges models with it. Both are asked for
-their status over and over: how long the answer takes says for how long the loop was busy.
+from a forged source; or it receives as many by NetFlow. A neighbour, without a sensor, exchanges
+models with it. Both are asked for their status over and over: how long the answer takes says for
+how long the loop was busy.
 """
 
 import argparse
 import json
+import socket
+import struct
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -23,6 +27,7 @@ from _fed import Node
 from _recorded import lines
 
 from node.sensors.community import community_id
+from node.sensors.netflow.halves import WAIT_S
 from scenarios.recordings import RECORDINGS
 
 CALM = 4_000
@@ -32,6 +37,8 @@ LOOK_S = 0.02
 VICTIM = "198.51.100.10"
 ATTACKER = "203.0.113.66"
 PATIENCE_S = 120.0
+RECORDS = 30  # of a datagram
+KINDS = ("one source, log", "forged, log", "forged, NetFlow")
 
 
 def calm() -> Iterator[bytes]:
@@ -112,6 +119,51 @@ def until(node: Node, holds: Any) -> dict[str, Any]:
     raise TimeoutError(f"it never became so: {found}")
 
 
+def datagram(first: int, sequence: int) -> bytes:
+    """NetFlow v9 (RFC 3954) of one SYN each from 30 forged sources, its template included."""
+    fields = ((8, 4), (12, 4), (7, 2), (11, 2), (4, 1), (6, 1), (2, 4), (1, 4), (22, 4), (21, 4))
+    up_ms = int(monotonic() * 1e3) & 0xFFFFFFFF
+    template = struct.pack("!HH", 256, len(fields))
+    template += b"".join(struct.pack("!HH", *field) for field in fields)
+    records = b"".join(
+        struct.pack(
+            "!4s4sHHBBIIII",
+            bytes((203, n >> 16 & 255, n >> 8 & 255, n & 255)),
+            bytes(map(int, VICTIM.split("."))),
+            1_024 + n % 64_000,
+            443,
+            6,
+            2,
+            1,
+            40,
+            up_ms,
+            up_ms,
+        )
+        for n in range(first, first + RECORDS)
+    )
+    records += bytes(-len(records) % 4)
+    head = struct.pack("!HHIIII", 9, RECORDS + 1, up_ms, int(time.time()), sequence, 1)
+    return (
+        head
+        + struct.pack("!HH", 0, 4 + len(template))
+        + template
+        + struct.pack("!HH", 256, 4 + len(records))
+        + records
+    )
+
+
+def export(port: int, count: int, seconds: float) -> None:
+    """The same by NetFlow, to a port of loopback."""
+    begun, sent = monotonic(), 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as exporter:
+        while sent < count:
+            due = min(count, int(count * (monotonic() - begun) / seconds))
+            while sent + RECORDS <= due or due == count > sent:
+                exporter.sendto(datagram(sent, sent // RECORDS), ("127.0.0.1", port))
+                sent += RECORDS
+            time.sleep(BEAT_S / 5)
+
+
 def pour(log: Path, count: int, seconds: float, *, forged: bool) -> None:
     """Append a flood at an even rate, or as fast as can be where that is slower."""
     begun, written = monotonic(), 0
@@ -124,94 +176,110 @@ def pour(log: Path, count: int, seconds: float, *, forged: bool) -> None:
             time.sleep(BEAT_S)
 
 
-def flood(given: argparse.Namespace, folder: Path, *, forged: bool) -> list[Row]:
-    """One flood."""
-    log = folder / "eve.json"
-    log.write_bytes(b"\n".join(calm()) + b"\n")
-    config = folder / "gateway.toml"
-    config.write_text(f"[flood]\nflows_per_s = {given.flows_per_s}\n", encoding="ascii")
+@contextmanager
+def mesh(given: argparse.Namespace, folder: Path) -> Iterator[tuple[Node, Node, Path, int]]:
+    """A node that has learnt, its neighbour, its log, and its port for NetFlow."""
+    log, config = folder / "eve.json", folder / "gateway.toml"
+    lines_before = list(calm())
+    log.write_bytes(b"\n".join(lines_before) + b"\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    config.write_text(
+        f"[flood]\nflows_per_s = {given.flows_per_s}\n[[sensor]]\npath = '{log}'\n"
+        f"[[sensor]]\nkind = 'netflow'\nlisten = '127.0.0.1:{port}'\n",
+        encoding="utf-8",
+    )
     settings = ["--cycle", "1s", "--budget", "1%", "--config", str(config)]
     neighbour = Node(folder / "b", "--cycle", "1s")
-    node = Node(folder / "a", "--bootstrap", neighbour.address, "--sensor", str(log), *settings)
+    node = Node(folder / "a", "--bootstrap", neighbour.address, *settings)
     try:
-        calm_flows = len(log.read_bytes().splitlines())
-        until(
-            node,
-            lambda s: (
-                s["sensors"][0]["judged"] == calm_flows and s["detector"]["state"] == "watching"
-            ),
-        )
+        until(node, lambda s: s["sensors"][0]["judged"] == len(lines_before))
+        until(node, lambda s: s["detector"]["state"] == "watching")
         until(neighbour, lambda s: s["mesh"]["merges"] > 5)
         time.sleep(5.0)
+        yield node, neighbour, log, port
+    finally:
+        node.end()
+        neighbour.end()
+
+
+def incidents(node: Node) -> int:
+    """That were opened so far, whether the rate let their alerts through or not."""
+    text = (node.folder / "state" / "alerts.jsonl").read_text(encoding="utf-8")
+    found = [json.loads(line)["hedgerow"] for line in text.splitlines()]
+    written = {each["incident"] for each in found if "incident" in each}
+    return len(written) + int(node.status()["alerts"]["suppressed"])
+
+
+def flood(given: argparse.Namespace, folder: Path, kind: str) -> list[Row]:
+    """One flood."""
+    with mesh(given, folder) as (node, neighbour, log, port):
+        which = int(kind.endswith("NetFlow"))
+        merges = [neighbour.status()["mesh"]["merges"]]
         quiet = Looks(node), Looks(neighbour)
-        before, frames = node.status(), neighbour.status()["mesh"]["merges"]
         time.sleep(given.seconds)
         for looks in quiet:
             looks.end()
-        usual = neighbour.status()["mesh"]["merges"] - frames
-        frames = neighbour.status()["mesh"]["merges"]
+        before, opened = node.status()["sensors"][which], incidents(node)
+        merges.append(neighbour.status()["mesh"]["merges"])
         rss_mb, cpu_s = node.rss_mb(), node.cpu_s()
         busy = Looks(node), Looks(neighbour)
         begun = monotonic()
-        pour(log, given.flows, given.seconds, forged=forged)
+        if which:
+            export(port, given.flows, given.seconds)
+        else:
+            pour(log, given.flows, given.seconds, forged=kind.startswith("forged"))
         took_s = monotonic() - begun
-        meanwhile = neighbour.status()["mesh"]["merges"] - frames
-        total = calm_flows + given.flows
-        last = until(
-            node,
-            lambda s: s["sensors"][0]["judged"] + s["sensors"][0]["shed"] == total,
-        )
+        merges.append(neighbour.status()["mesh"]["merges"])
+        if which:
+            time.sleep(WAIT_S + 6.0)  # until no record waits for its other half any more
+        total = 0 if which else before["flows"] + given.flows
+
+        def done(status: dict[str, Any]) -> bool:
+            sensor = status["sensors"][which]
+            return bool(max(total, sensor["flows"]) == sensor["judged"] + sensor["shed"])
+
+        sensor = until(node, done)["sensors"][which]
         done_s = monotonic() - begun
         for looks in busy:
             looks.end()
         cpu_s = node.cpu_s() - cpu_s
         after = until(node, lambda s: not s["flood"]["now"])
-        merges = after["detector"]["model"]
-        until(node, lambda s: s["detector"]["model"] != merges)  # it trains again
+        model = after["detector"]["model"]
+        until(node, lambda s: s["detector"]["model"] != model)  # it trains again
         said = (folder / "a" / "log").read_text(encoding="utf-8")
-        alerts = (folder / "a" / "state" / "alerts.jsonl").read_text(encoding="utf-8")
-        incidents = {
-            found["hedgerow"]["incident"]
-            for found in map(json.loads, alerts.splitlines())
-            if "incident" in found["hedgerow"] and found["hedgerow"]["flows"]
-        }
-        sensor = last["sensors"][0]
-        common = {"sources": "forged" if forged else "one"}
         return [
-            common
-            | {
-                "flows": sensor["flows"] - calm_flows,
-                "written in, s": took_s,
+            {
+                "flood": kind,
+                "sent in, s": took_s,
                 "done after, s": done_s,
-                "judged": sensor["judged"] - calm_flows,
-                "shed": sensor["shed"],
-                "bad": sensor["bad_lines"],
+                **{key: sensor[key] - before[key] for key in ("flows", "judged", "shed")},
+                "refused": sensor["bad_lines"] + sensor["refused"],
+                "lost on the way": sensor["dropped"] + sensor["lost"],
                 "waiting at most": busy[0].waiting,
                 "CPU, s": cpu_s,
             },
-            common
-            | {
+            {
+                "flood": kind,
                 "RSS before, MB": rss_mb,
                 "most, MB": busy[0].rss_mb,
                 "after, MB": node.rss_mb(),
-                "incidents": len(incidents) - before["alerts"]["written"],
+                "incidents": incidents(node) - opened,
                 "trainings left out": after["flood"]["pauses"],
                 "said": "training pauses" in said and "training goes on" in said,
             },
-            common
-            | {
-                "neighbour's merges, quiet": usual,
-                "in the flood": meanwhile,
+            {
+                "flood": kind,
+                "neighbour's merges, quiet": merges[1] - merges[0],
+                "in the flood": merges[2] - merges[1],
                 "silent at most, quiet, s": quiet[1].silent_s,
                 "in the flood, s": busy[1].silent_s,
-                "lost": busy[1].lost,
+                "disconnected": busy[1].lost,
                 "slowest answer, quiet, ms": quiet[0].slowest_s * 1e3,
-                "flood, ms": busy[0].slowest_s * 1e3,
+                "in the flood, ms": busy[0].slowest_s * 1e3,
             },
         ]
-    finally:
-        node.end()
-        neighbour.end()
 
 
 def _text(moment: datetime) -> str:
@@ -224,11 +292,12 @@ def main() -> None:
     made.add_argument("--flows", type=int, default=100_000, help="of a flood (default 100000)")
     made.add_argument("--seconds", type=float, default=10.0, help="that it lasts (default 10)")
     made.add_argument("--flows-per-s", type=int, default=1_000, help="flood.flows_per_s")
+    made.add_argument("--kind", action="append", choices=KINDS, help="may be repeated")
     given = made.parse_args()
     rows: list[Row] = []
-    for forged in (False, True):
+    for kind in given.kind or KINDS:
         with tempfile.TemporaryDirectory() as folder:
-            rows += flood(given, Path(folder), forged=forged)
+            rows += flood(given, Path(folder), kind)
     publish("flood", given, sorted(rows, key=list))
 
 

@@ -161,8 +161,7 @@ class Pump:
                 continue
             await self._pace()
             self._judge_some()
-            hurry = self.pressure.flooded and any(not each.patient for each in self._sources)
-            for _ in range(TURNS_FLOODED if hurry else 1):
+            for _ in range(TURNS_FLOODED if self._hurries() else 1):
                 await trio.lowlevel.checkpoint()
 
     def settle(self, then: Callable[[Saved], None]) -> None:
@@ -221,6 +220,13 @@ class Pump:
             return True
         pressed = source.live and self.pressure.presses(source.settings.place)
         return pressed and not self._learning()
+
+    def _hurries(self) -> bool:
+        """Whether what a sensor that cannot wait sends now would be lost unless it is fetched."""
+        return any(
+            not source.patient and self.pressure.presses(source.settings.place)
+            for source in self._sources
+        )
 
     async def _wait_for_room(self, source: Source) -> None:
         """What a source awaits before it reads more."""
