@@ -64,8 +64,12 @@ class ReadStats:
         self._keep(self.received, reason)
 
     def _keep(self, number: int, reason: str) -> None:
-        if len(self.samples) < SAMPLES_MAX:
-            self.samples.append(BadLine(number, reason[:REASON_CHARS_MAX]))
+        """Keep the first few; of packets, which nobody can look up, each reason once."""
+        if len(self.samples) >= SAMPLES_MAX:
+            return
+        sample = BadLine(number, reason[:REASON_CHARS_MAX])
+        if not self.received or all(sample.reason != kept.reason for kept in self.samples):
+            self.samples.append(sample)
 
     def refuse_overlong(self) -> None:
         """Count a line that was longer than `LINE_BYTES_MAX` and was never held in memory."""
