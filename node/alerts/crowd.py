@@ -27,9 +27,11 @@ OWN_FLOWS = 5
 forged source has one, and else false alarms of a few hosts would hide who attacks their broker. As
 many as make a burst (`node.watch.memory.BURST_FLOWS`)."""
 
-STAND_OUT_MAX = 1
-"""Sources that stand out within the longest gap of an incident. Our choice: with the crowd's own
-for three families and `BEGINNINGS_MAX` more, at most ten."""
+STAND_OUT_MAX = 3
+STAND_OUT_GROWTH = 4
+"""So many sources stand out within the longest gap of an incident, each by so many times the flows
+that the one before took: 5, 20, 80. So a false alarm that stands out first keeps no attacker in the
+crowd, and a botnet of busy sources does not get through. Our choice."""
 
 DESTINATIONS_MAX = 256
 COUNTED_MAX = 1_024
@@ -86,9 +88,11 @@ class Crowd:
         self._flows[source] = (count, ts_s)
         if len(self._flows) > COUNTED_MAX:
             self._flows.popitem(last=False)
-        if count < OWN_FLOWS or _full(self._standing_out, source, ts_s, self._gap_s):
-            return False
-        self._standing_out.append((source, ts_s))
+        lately = [who for who, at_s in self._standing_out if abs(ts_s - at_s) <= self._gap_s]
+        if source not in lately:
+            if len(lately) >= STAND_OUT_MAX or count < OWN_FLOWS * STAND_OUT_GROWTH ** len(lately):
+                return False
+            self._standing_out.append((source, ts_s))
         return True
 
 

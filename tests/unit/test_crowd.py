@@ -64,8 +64,13 @@ def test_one_that_goes_on_beside_a_few_false_alarms_stands_out() -> None:
     assert flows["198.18.9.9"] == 100 - (OWN_FLOWS - 1)
     named = known.observe([anomaly(1_121, source="198.18.9.9", family="dos")])
     assert [incident.source for incident in named.opened] == ["198.18.9.9"]
-    other = [anomaly(1_122, source="198.18.9.8") for _ in range(20)]
-    assert {i.source for i in known.observe(other).opened} <= {MANY}, "but one alone"
+    for source, beyond in (("b", 20), ("c", 80)):
+        other = [anomaly(1_122, source=source) for _ in range(beyond - 1)]
+        assert {each.source for each in known.observe(other).opened} <= {MANY}
+        (own,) = known.observe(other[:1]).opened
+        assert own.source == source, "by so many times as many"
+    last = [anomaly(1_123, source="d") for _ in range(1_000)]
+    assert known.observe(last).opened == (), "but three alone"
 
 
 def test_sources_that_come_one_by_one_keep_their_own() -> None:
