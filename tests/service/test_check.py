@@ -3,9 +3,12 @@
 import json
 import os
 import socket
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import msgspec
 import pytest
 import trio
 from click.testing import CliRunner
@@ -86,11 +89,49 @@ def test_packets_and_interfaces(tmp_path: Path) -> None:
     assert found == ("error", "there is no such interface")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_folders_out_of_reach(tmp_path: Path) -> None:
-    (tmp_path / "locked").mkdir(mode=0o500)
-    found = troubles(tmp_path, alerts__path=str(tmp_path / "locked" / "alerts"))
-    assert found["alerts.path"][0] == "error"
+def as_nobody(look: Callable[[], list[Finding]]) -> list[Finding]:
+    """What a user finds who may do nothing; root may read and write everywhere."""
+    if os.geteuid() != 0:
+        return look()
+    look()  # so that all is imported while this still may
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(65_534)
+            os.setuid(65_534)
+            os.write(writing, msgspec.json.encode(look()))
+        finally:
+            os._exit(0)  # whatever happened: there is to be no second pytest
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        data = answer.read()
+    os.waitpid(child, 0)
+    return msgspec.json.decode(data, type=list[Finding])
+
+
+def test_what_is_out_of_reach(tmp_path: Path) -> None:
+    with TemporaryDirectory(prefix="hedgerow-") as name:  # where others may look
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "locked").mkdir(mode=0o500)
+        write(folder / "eve.json", benign(1))
+        (folder / "eve.json").chmod(0)
+        ours = settings(
+            folder / "locked",
+            status__socket=str(folder / "run" / "status.sock"),
+            sensor=[*sensor(folder / "eve.json"), {"kind": "interface", "interface": "lo"}],
+        )
+        found = as_nobody(lambda: list(check_settings(ours, offline=True)))
+        troubles_ = {each.what: each.found for each in found if each.level == "error"}
+    assert "is out of reach" in troubles_["node.state_dir"]
+    assert "is out of reach" in troubles_["alerts.path"]
+    assert "cannot make it in" in troubles_["status.socket"]
+    assert "cannot be read by" in troubles_[f"sensor {folder / 'eve.json'}"]
+    assert "CAP_NET_RAW" in troubles_["sensor lo"]
+    uncured = {each.what for each in found if each.level == "error" and not each.cure}
+    assert uncured <= {"identity", "verdicts"}, "whose text has its cure in it"
 
 
 def test_folders_that_are_none_of_ours(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from pwd import getpwuid
 from stat import S_IMODE, S_ISSOCK
@@ -51,14 +51,27 @@ def check_machine(settings: Settings, now_s: float | None = None) -> Iterator[Fi
         now_s: the wall clock, s since 1970; `time.time()` if None.
     """
     state = settings.node.state_dir
-    yield _state_folder(state)
-    yield from _identity(state)
+    now_s = time.time() if now_s is None else now_s
+    yield _reached("node.state_dir", _state_folder, state)
+    yield _identity(state)
     if settings.node.psk_file is not None:
         yield _psk(settings.node.psk_file)
-    yield _alerts(settings.alerts_path)
-    yield _socket(settings.status_socket)
-    yield _disk(state)
-    yield _clock(state, time.time() if now_s is None else now_s)
+    yield _reached("alerts.path", _alerts, settings.alerts_path)
+    yield _reached("status.socket", _socket, settings.status_socket)
+    yield _reached("disk", _disk, state)
+    yield _clock(state, now_s)
+
+
+def _reached(what: str, look: Callable[[Path], Finding], path: Path) -> Finding:
+    """A finding also where a folder on the way lets this user not even look."""
+    try:
+        return look(path)
+    except OSError as fault:
+        return error(
+            what,
+            f"{path} is out of reach for {user()} ({fault.strerror})",
+            "run as the user that runs the node, or open the folders on the way (chmod o+x)",
+        )
 
 
 def _state_folder(state: Path) -> Finding:
@@ -92,15 +105,13 @@ def _state_there(what: str, state: Path) -> Finding:
     return ok(what, str(state))
 
 
-def _identity(state: Path) -> Iterator[Finding]:
+def _identity(state: Path) -> Finding:
     try:
-        yield ok("identity", load_identity(state / "identity").peer)
+        return ok("identity", load_identity(state / "identity").peer)
     except FileNotFoundError:
-        yield ok("identity", "made at the first start")
+        return ok("identity", "made at the first start")
     except LocalError as fault:
-        yield said("identity", fault)
-    except OSError:
-        return  # out of reach with its folder, of which enough is said
+        return said("identity", fault)
 
 
 def _psk(path: Path) -> Finding:
@@ -146,7 +157,7 @@ def _place(what: str, path: Path) -> Finding:
 
 
 def _to_be_made(what: str, folder: Path) -> Finding:
-    above = next((each for each in folder.parents if each.exists()), Path("/"))
+    above = next((each for each in folder.parents if os.access(each, os.F_OK)), Path("/"))
     if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
         return ok(what, f"{folder}, made at the first start")
     return error(
@@ -157,7 +168,7 @@ def _to_be_made(what: str, folder: Path) -> Finding:
 
 
 def _disk(state: Path) -> Finding:
-    folder = next(each for each in (state, *state.parents) if each.is_dir())
+    folder = next(each for each in (state, *state.parents) if os.access(each, os.X_OK))
     try:
         free, reserve = room(folder)
     except OSError as fault:
