@@ -10,9 +10,11 @@ later and out of order; because the window hangs on the flow's own start, a flow
 late still meets its contemporaries, and a late flow never changes the window of another time. A
 vector that was given out is not revised.
 
-Times count in whole milliseconds, the finest that every sensor has: softflowd cuts microseconds
-off, and a flow's rate of packets would be another one for it (measured: 20 % of a quiet network's
-flows differed by more than 1 % in that one number, and hardly one does now).
+The rate of packets and the slices take times in whole milliseconds, the finest that every sensor
+has: softflowd cuts microseconds off, and a rate would be another one for it (measured: 20 % of a
+quiet network's flows differed by more than 1 % in that one number, and hardly one does now). The
+duration itself stays as it was told: among flows that are all short, microseconds find floods
+(measured on the quiet mesh, five seeds: detection 1.00, and 0.83 to 0.92 without them).
 
 Memory is bounded: the tables hold the most recently used keys and forget the rest, so a flood from
 fresh sources costs old context (counts start again at one) but neither memory nor time.
@@ -164,7 +166,7 @@ class FeatureExtractor:
     def _row(self, flow: Flow) -> tuple[float, ...]:
         start_us = round(flow.ts * 1e6)
         start_ms = start_us // 1_000
-        duration = ((start_us + round(flow.duration * 1e6)) // 1_000 - start_ms) / 1_000
+        whole_s = ((start_us + round(flow.duration * 1e6)) // 1_000 - start_ms) / 1_000
         if self._origin_ms is None:
             self._origin_ms = start_ms
         slice_ = (start_ms - self._origin_ms) // SLICE_MS
@@ -181,7 +183,7 @@ class FeatureExtractor:
             log1p(resp_bytes),
             log1p(orig_bytes / orig_pkts) if orig_pkts else 0.0,
             log1p(resp_bytes / resp_pkts) if resp_pkts else 0.0,
-            log1p((orig_pkts + resp_pkts) / max(duration, 1e-3)),
+            log1p((orig_pkts + resp_pkts) / max(whole_s, 1e-3)),
             (orig_bytes - resp_bytes) / total if total else 0.0,
             *proto,
             *_STATES[flow.state],
