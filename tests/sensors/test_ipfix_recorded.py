@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gossip.features import SCHEMA, extract
+from gossip.features import extract
 from node.sensors.reading import Kind, parser_for, read
 from scenarios.recordings import BIFLOWS, path
 
@@ -59,10 +59,7 @@ def test_counts_and_states_agree(matched):
 
 
 def test_features_of_matched_flows_agree_where_the_logs_have_one_order(matched):
-    """What is left is the rate of flows of a few ms: softflowd's times are whole ones."""
-    name, pairs = matched
-    here, there = (extract(flows) for flows in zip(*pairs, strict=True))
+    """Also the rate, which counts whole milliseconds: softflowd has no others."""
+    here, there = (extract(flows) for flows in zip(*matched[1], strict=True))
     close = np.isclose(here, there, rtol=0, atol=0.01)
-    rate = SCHEMA.index("pkts_per_s")
-    assert np.delete(close, rate, axis=1).all(axis=1).mean() > 0.992  # 0.9985, 0.9927
-    assert close.all(axis=1).mean() > (0.8 if "benign" in name else 0.989)  # 0.9895, 0.8026
+    assert close.all(axis=1).mean() > 0.992  # measured 0.9985, and 0.9927 without attacks
