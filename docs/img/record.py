@@ -22,7 +22,7 @@ from rich.text import Text
 
 HERE = Path(__file__).resolve().parent
 RECORDINGS = HERE.parent.parent / "scenarios" / "recordings"
-COLUMNS = 132
+COLUMNS = 150
 PATIENCE_S = 120.0
 ATTACK_S = 20.0
 FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
@@ -80,7 +80,7 @@ class Session:
                     cwd=self.folder,
                     env=self.environment(),
                     stdout=stream,
-                    stderr=stream,
+                    stderr=subprocess.DEVNULL,
                 )
             )
         return self.wait(lambda: text if "/p2p/" in (text := log.read_text()) else "")
@@ -122,7 +122,7 @@ def record(session: Session) -> None:
         "--budget 1% --sensor suricata:hospital.json --share-antigens",
         "hospital",
     )
-    address = re.findall(r"/ip4/\S+", said)[0]
+    address = re.findall(r"/ip4/\S+/p2p/\w+", said)[0]
     session.run(
         "hedgerow init --yes --name factory --listen /ip4/127.0.0.1/tcp/0 --budget 1% "
         f"--sensor suricata:factory.json --state-dir factory --bootstrap {address}"
