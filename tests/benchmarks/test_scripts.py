@@ -51,7 +51,10 @@ def figures(document: dict[str, Any]) -> list[float]:
 def test_every_script_is_run_here() -> None:
     # As `make bench` finds them.
     scripts = {path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")}
-    others = {"baselines", "budget", "guard", "immunity", "sensors", "tolerance", "unequal"}
+    others = {
+        *("baselines", "budget", "flood", "guard", "immunity", "incidents", "sensors"),
+        *("tolerance", "unequal"),
+    }
     assert scripts == {*SMALLEST, *others}
 
 
