@@ -6,8 +6,8 @@ Apache-2.0, Copyright Elasticsearch B.V.).
 
 EVE: names and types of an alert's fields, and which are required, as Suricata 7 documents them
 ("15.1.2 Eve JSON Format") and its schema says (etc/schema.json, compared by hand: it is GPL-2.0 and
-no part of this project; `host` is what `sensor-name` adds), and as Wazuh's stock rules 86600 and 86601 and Filebeat's module for
-Suricata use them.
+no part of this project; `host` is what `sensor-name` adds), and as Wazuh's stock rules 86600 and
+86601 and Filebeat's module for Suricata use them.
 
 Syslog: the grammar of RFC 5424, section 6.
 """
