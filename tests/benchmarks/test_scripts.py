@@ -147,7 +147,8 @@ def test_every_part_of_the_budget_makes_its_tables_from_made_up_rows() -> None:
     assert len(tables) == 12
     rules = {(row["own rows"], row["rule"]): row for row in tables["thresholds"]}
     assert rules[50, "split conformal"]["silent %"] == 100
-    assert rules[50, "borrowed"]["silent %"] == 0
+    assert rules[50, "borrowed"]["silent %"] == 100  # so few have too little to lend
+    assert rules[168, "borrowed"]["silent %"] == 0
     assert 0 < rules[168, "oracle"]["alarms %"] < 3
     assert rules[168, "oracle"]["found"] > rules[168, "split conformal"]["found"] > 0
     shifts = {(row["way"], row["lie"], row["say"]): row["level's shift"] for row in tables["liars"]}
