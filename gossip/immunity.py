@@ -141,7 +141,7 @@ class Immunity:
         self._others: tuple[Antigen, ...] | None = ()
         self._norms: tuple[Antigen, ...] | None = ()
         self._passed: dict[bytes, None] = {}
-        self._shunned: frozenset[PeerId] = frozenset()
+        self._shunned: dict[PeerId, None] = {}
         self._graves: dict[Key, Held] = {}  # tombstones for which there was no room
         # Whom an id was asked of, in this cycle and in the one before; None once answered.
         self._asked: dict[bytes, PeerId | None] = {}
@@ -203,7 +203,7 @@ class Immunity:
 
     def shun(self, peers: Iterable[PeerId]) -> None:
         """Hold nothing that these peers made, nor what revokes it; and again what others made."""
-        self._shunned = frozenset(peers)
+        self._shunned = dict.fromkeys(peers)
         self._passed.clear()  # one that may come in again has perhaps been passed over
         for key in [key for key in self._graves if key[1] in self._shunned]:
             del self._graves[key]
