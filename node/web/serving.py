@@ -33,17 +33,36 @@ _log = get_logger("web")
 
 
 class _Stream:
-    """A connection whose other end has to take what it asked for, in time."""
+    """A connection whose other end has to take what it asked for, in time, and by HTTP/1.
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    By HTTP/2 a client may leave its window for an answer shut, and so hold a connection for ever.
+    No browser speaks it without TLS, and Hypercorn knows no switch.
+
+    Args:
+        stream: the connection.
+        serving: all that is done for it; cancelled once it is of no use, for Hypercorn would go on
+            waiting to answer the next request.
+    """
+
+    def __init__(self, stream: trio.SocketStream, serving: trio.CancelScope) -> None:
         self._stream = stream
+        self._serving = serving
+        self._answered = False
         self.socket = stream.socket
 
     async def send_all(self, data: bytes) -> None:
+        if data.startswith(b"HTTP/1.1 101") or not (self._answered or data.startswith(b"HTTP/1.")):
+            raise self._cut("it speaks another protocol")
+        self._answered = True
         with trio.move_on_after(SEND_S_MAX) as scope:
             await self._stream.send_all(data)
         if scope.cancelled_caught:
-            raise trio.BrokenResourceError("it does not read")
+            raise self._cut("it does not read")
+
+    def _cut(self, why: str) -> trio.BrokenResourceError:
+        self.socket.close()
+        self._serving.cancel()
+        return trio.BrokenResourceError(why)
 
     async def receive_some(self, max_bytes: int) -> bytes | bytearray:
         return await self._stream.receive_some(max_bytes)
@@ -115,7 +134,9 @@ async def _handle(
     wrapped = wrap_app(cast("ASGIFramework", app), config.wsgi_max_body_size, "asgi")
     context, state = WorkerContext(None), ConnectionState({})
     try:
-        await TCPServer(wrapped, config, context, state, _Stream(stream)).run()  # type: ignore[arg-type] # only what `_Stream` has is used
+        with trio.CancelScope() as serving:
+            taken = _Stream(stream, serving)
+            await TCPServer(wrapped, config, context, state, taken).run()  # type: ignore[arg-type] # only what `_Stream` has is used
     except Exception as error:  # noqa: BLE001 - what a browser sends does not end a node
         _log.debug("a connection failed", reason=repr(error))
     finally:
@@ -129,7 +150,6 @@ def _config() -> Config:
     config.accesslog = None
     config.include_server_header = False
     config.h11_max_incomplete_size = HEAD_BYTES_MAX
-    config.h2_max_concurrent_streams = 8
     config.keep_alive_timeout = IDLE_S
     config.websocket_max_message_size = HEAD_BYTES_MAX
     return config

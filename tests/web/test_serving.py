@@ -1,7 +1,7 @@
 """The server in the node's loop: bounded, and gone when the node goes."""
 
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 import trio
@@ -190,5 +190,42 @@ def test_what_is_no_request_of_ours_ends_nothing_but_itself(sent, expected):
                 answer = await asked(address, data)
                 assert answer.startswith(b"HTTP/1.1 " + wanted)
             nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+H2C = (
+    b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+    b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("sent", [PREFACE, H2C, REQUEST * 3])
+def test_nobody_holds_a_connection_by_not_taking_answers(sent, monkeypatch):
+    """By HTTP/2 with a window that stays shut, or by requests whose answers nobody reads."""
+    monkeypatch.setattr(serving, "CLIENTS_MAX", 1)
+    monkeypatch.setattr(serving, "SEND_S_MAX", 0.01)
+    monkeypatch.setattr(serving, "IDLE_S", 10 * PATIENCE_S)
+
+    async def huge(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(2**24)})
+
+    async def main():
+        listener = serving.listen("127.0.0.1:0", "metrics")
+        address = listener.getsockname()
+        with trio.fail_after(PATIENCE_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(serving.serve, huge, listener)
+                async with await trio.open_tcp_stream(*address) as first:
+                    await first.send_all(sent)
+                    answer = b""
+                    while not answer.startswith(b"HTTP/1.1 200"):
+                        async with await trio.open_tcp_stream(*address) as second:
+                            with suppress(trio.BrokenResourceError):
+                                await second.send_all(REQUEST)
+                                answer = bytes(await second.receive_some(4_096))
+                nursery.cancel_scope.cancel()
 
     trio.run(main)
