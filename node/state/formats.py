@@ -3,7 +3,7 @@
     format  release              what changed
     1       before this number   no number is written
     2       with generations     `made`: how the node was; `ledger`: the last entry noted before;
-                                 features count whole milliseconds
+                                 features count times as every sensor can tell them
 
 A file of an older format is brought up in memory, one step after the other, and stays on disk as it
 is until newer ones have outlived it. Whoever changes what is saved so that the loading code no
@@ -25,29 +25,29 @@ FIRST = 1
 """Files that tell no format have this one."""
 
 
-_MICROSECONDS, _MILLISECONDS = "flow26-db4763baef75cb75", "flow26-d48e9c268e4f63b5"
+_BEFORE, _SINCE = "flow26-db4763baef75cb75", "flow26-c604c0a35505f01d"
 """Names of the features before and since (`gossip.features.schema_fingerprint`)."""
 
 
-def _to_milliseconds(before: Snapshot) -> Snapshot:
+def _made_and_renamed(before: Snapshot) -> Snapshot:
     """1 to 2: nothing is known of when it was made, nor of a ledger.
 
-    Rows and model are taken over: a duration is less than a millisecond off, which is less than
-    flows of one kind differ by, and rows of the new kind replace the old ones with time. Antigens
-    are not: what they are signed for names the features.
+    Rows and model are taken over: a time is less than a millisecond off, which is less than flows
+    of one kind differ by, and rows of the new kind replace the old ones with time. Antigens are
+    not: what they are signed for names the features.
     """
     small: dict[str, Any] = {"made": {}, "ledger": 0} | before.small
     arrays = dict(before.arrays)
     told = str(small.get("fingerprint", ""))
-    if _MICROSECONDS in told:
-        small["fingerprint"] = told.replace(_MICROSECONDS, _MILLISECONDS)
+    if _BEFORE in told:
+        small["fingerprint"] = told.replace(_BEFORE, _SINCE)
         if "antigens" in arrays:
             arrays["antigens"] = np.frombuffer(msgpack.packb([]), np.uint8)
         small["antigens"] = {**small.get("antigens", {}), "held": []}
     return Snapshot(before.cycle, arrays, small)
 
 
-MIGRATIONS: dict[int, Callable[[Snapshot], Snapshot]] = {1: _to_milliseconds}
+MIGRATIONS: dict[int, Callable[[Snapshot], Snapshot]] = {1: _made_and_renamed}
 """From each older format to the next one."""
 
 

@@ -68,7 +68,7 @@ def test_a_node_goes_back_and_forward_and_keeps_a_peer_out(tmp_path):
             await a.until(known)
             early = (await a.look()).mesh.cycle
             await a.until(lambda s: s.mesh.cycle > early + 15)
-            assert "its node runs; stop it" in refused(folder, "rollback")
+            assert "its node runs; stop it" in refused(folder, "rollback", "1")
             return early
 
     def rolled_back():
