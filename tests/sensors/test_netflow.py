@@ -21,8 +21,10 @@ from tests.sensors.exporter import (
     BACK,
     BOTH,
     CLIENT,
+    COUNTS,
     ENDS,
     MILLI,
+    NUMBERS,
     SERVER,
     SYN,
     THERE,
@@ -229,6 +231,26 @@ def test_a_record_that_lacks_something_is_counted_with_a_cure(lacking, cure):
     assert not read(ipfix(template(fields, version=10), data(fields, [THERE])), reader=reader)
     assert (reader.stats.lines, reader.stats.bad) == (1, 1)
     assert cure in reader.stats.samples[0].reason
+
+
+@pytest.mark.parametrize("name", ["start_us", "end_us", "proto", "src_addr", "packets"])
+@pytest.mark.parametrize("length", [3, 9, 20])
+def test_a_field_of_a_length_that_its_kind_does_not_have_ends_nothing(monkeypatch, name, length):
+    element, _ = NUMBERS[name]
+    monkeypatch.setitem(NUMBERS, name, (element, length))
+    fields = (*ENDS, *COUNTS, "start_us", "end_us")
+    record = THERE | {"start_us": 1, "end_us": 1, "src_addr": 1} | {name: 1 << 8 * length - 1}
+    reader = NetflowReader()
+    assert not read(ipfix(template(fields, version=10), data(fields, [record])), reader=reader)
+    assert (reader.stats.lines, reader.stats.bad) == (1, 1)
+
+
+def test_a_half_without_a_packet_is_counted_as_one_of_two_records():
+    silent = BACK | {"octets": 0, "packets": 0}
+    reader = NetflowReader()
+    (flow,) = read(v9(template(UPTIME), data(UPTIME, [THERE, silent])), reader=reader)
+    assert flow.state is ConnState.NO_REPLY
+    assert (reader.stats.lines, reader.stats.flows, reader.stats.ignored) == (2, 1, 1)
 
 
 def test_what_came_before_its_template_is_counted():

@@ -128,15 +128,15 @@ class NetflowReader:
             stats.lines += 1
             try:
                 record = self._record(fields, stream, message.header)
-            except (ValueError, msgspec.ValidationError, OverflowError) as error:
+            except (ValueError, TypeError, msgspec.ValidationError, OverflowError) as error:
                 stats.refuse(str(error))
                 continue
             if record.rev_packets or f"{REVERSE}.2" in fields:
                 flows += self._flows([record])
             else:
-                done = self.halves.take(exporter, record, now_s)
-                stats.ignored += any(each.rev_packets for each in done)  # two records, one flow
-                flows += self._flows(done)
+                paired = self.halves.paired
+                flows += self._flows(self.halves.take(exporter, record, now_s))
+                stats.ignored += self.halves.paired - paired  # two records, one flow
         return flows
 
     def expire(self, now_s: float, most: float = inf) -> list[Flow]:

@@ -82,16 +82,24 @@ class Clocks:
         for first, last, scale in _ABSOLUTE:
             start, end = record.get(first), record.get(last)
             if start and end:
-                return round(start * scale), round(end * scale)
+                return round(_number(start) * scale), round(_number(end) * scale)
         first_ms, last_ms = record.get("first_switched"), record.get("last_switched")
         zero = self._zero.get(stream)
         if first_ms is None or last_ms is None or zero is None:
             raise ValueError(CURE)
+        first_ms, last_ms = round(_number(first_ms)), round(_number(last_ms))
         uptime_ms = header.get("sys_uptime")
         if uptime_ms is None:  # IPFIX
             uptime_ms = (header.get("unix_secs") or 0) * SECOND_MS - zero
         first_ms, last_ms = (uptime_ms - _before(uptime_ms, t) for t in (first_ms, last_ms))
         return zero + first_ms, zero + last_ms
+
+
+def _number(time: Any) -> float:
+    """A time as a number; one of a length that its kind does not have is decoded as text."""
+    if isinstance(time, int | float):
+        return time
+    raise ValueError("a time of the flow is no number; its template gives it an odd length")
 
 
 def _before(uptime_ms: int, then_ms: int) -> int:
