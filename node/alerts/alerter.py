@@ -114,9 +114,10 @@ class Alerter:
                 incident.told = incident.flows
                 self._file.follow_up(incident, judge, Event.UPDATED, now_s)
             return
-        if incident.tried and incident.flows < TENFOLD * incident.tried:
+        due = not incident.tried or incident.flows >= TENFOLD * incident.tried
+        if not (due or (incident.rule and incident.spread)):
             return
-        incident.tried = incident.flows
+        incident.tried, incident.spread = incident.flows if due else incident.tried, False
         rule = first(self._suppression.rules, incident, self._wall_s())
         if rule is not None:
             self._muted += not incident.rule

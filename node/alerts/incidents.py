@@ -20,6 +20,7 @@ from gossip.errors import StateError
 from gossip.flows import Flow
 from node.alerts.collateral import Collateral
 from node.alerts.crowd import MANY, Crowd
+from node.alerts.extent import Extent
 from node.control.documents import ContributorDocument
 
 UNKNOWN = "unknown"
@@ -137,6 +138,7 @@ class Incident:
         contributors: whose knowledge that was when it opened.
         sources: where `source` is `crowd.MANY`, the first 64 of them.
         astray: flows in a row that came from its future.
+        extent: of all its flows; spread: whether they led further since the last attempt.
     """
 
     key: str
@@ -159,6 +161,8 @@ class Incident:
     contributors: tuple[ContributorDocument, ...] = ()
     sources: list[str] = field(default_factory=list)
     astray: int = 0
+    extent: Extent = field(default_factory=Extent)
+    spread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +328,7 @@ class Incidents:
     def _grow(self, incident: Incident, anomaly: Anomaly, *, astray: bool) -> None:
         flow = anomaly.flow
         incident.flows += 1
+        incident.spread |= incident.extent.take(flow.resp_h, flow.resp_p)
         _remember(incident, anomaly)
         sources = incident.sources
         if incident.source == MANY and len(sources) < SOURCES_MAX and (flow.orig_h not in sources):

@@ -4,14 +4,15 @@
     source = "198.18.1.40"            # address or network; any, if left out
     destination = "198.18.1.0/24"     # likewise; all that the incident touched lie in it
     family = "scan"                   # or "unknown"; any, if left out
-    port = 443                        # the responder's, of all flows that it is remembered by
+    port = 443                        # the responder's, of all its flows
     until = 2027-01-31                # a day, a moment with a zone, or "never"
     reason = "the weekly vulnerability scan"
     who = "ana"
 
 A rule holds back what an incident says, not the incident: it is watched, counted and listed as
-ever, and looked at again each time that it has grown tenfold, so that one that outgrows its rule is
-reported. Rules that are wrong are refused as a whole, and those read before hold on.
+ever, and looked at again each time that it has grown tenfold or led further than before, so that
+one that outgrows its rule is reported. Rules that are wrong are refused as a whole, and those read
+before hold on.
 """
 
 import re
@@ -98,7 +99,10 @@ class Rule:
     def matches(self, incident: Incident) -> bool:
         """Whether it speaks of this incident."""
         ports = [incident.top.resp_p, *(sample.resp_p for sample in incident.samples)]
-        return self.covers(incident.source, incident.family, incident.destinations, ports)
+        hosts = [*incident.destinations, *incident.extent.hosts]
+        return self.covers(
+            incident.source, incident.family, hosts, [*ports, *incident.extent.ports]
+        )
 
     def covers(
         self, source: str, family: str, destinations: Iterable[str], ports: Iterable[int]

@@ -35,6 +35,8 @@ def document_of(incident: "Incident") -> IncidentDocument:
         reported=incident.told > 0,
         suppressed=incident.rule,
         rows=len(incident.rows),
+        extent_hosts=tuple(incident.extent.hosts),
+        extent_ports=tuple(incident.extent.ports),
     )
 
 

@@ -89,6 +89,8 @@ class IncidentDocument:
         reported: whether an alert was written; held back by rate or rule otherwise.
         suppressed: the rule that held it back, empty for none.
         rows: flows whose features it remembers, for a verdict.
+        extent_hosts: lowest and highest of all destinations, see `node.alerts.extent`;
+            extent_ports: likewise.
     """
 
     key: str
@@ -111,6 +113,8 @@ class IncidentDocument:
     reported: bool = True
     suppressed: str = ""
     rows: int = 0
+    extent_hosts: tuple[str, ...] = ()
+    extent_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,9 @@ class Subject:
     @classmethod
     def of(cls, document: IncidentDocument) -> "Subject":
         """Of one that a node tells of."""
-        ports = tuple(sample.destination_port for sample in document.samples)
-        return cls(document.key, document.source, document.family, document.destinations, ports)
+        ports = (*(each.destination_port for each in document.samples), *document.extent_ports)
+        hosts = (*document.destinations, *document.extent_hosts)
+        return cls(document.key, document.source, document.family, hosts, ports)
 
 
 @dataclass(frozen=True, slots=True)

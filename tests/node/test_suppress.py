@@ -72,6 +72,28 @@ def test_an_incident_that_outgrows_its_rule_is_held_back_no_more(tmp_path):
     assert not rule.matches(incident(anomaly(), anomaly(1_001.0, resp_h="198.18.1.14")))
 
 
+@pytest.mark.parametrize("first_hosts", [1, 5, 70])
+def test_nobody_stays_behind_a_rule_by_attacking_first_what_it_names(tmp_path, first_hosts):
+    """More hosts than an incident lists, more flows than it remembers, and then somewhere else."""
+    text = '[[rule]]\n{}\nuntil="never"\nreason="r"\nwho="w"\n'
+    (hosts,) = rules(tmp_path, text.format('destination="198.18.1.0/24"'))
+    (port,) = rules(tmp_path, text.format("port=443"))
+    inside = [
+        anomaly(1_000.0 + i, resp_h=f"198.18.1.{100 + i}", resp_p=443) for i in range(first_hosts)
+    ]
+    after = 1_000.0 + first_hosts
+    assert hosts.matches(incident(*inside))
+    assert port.matches(incident(*inside))
+    for other in ("198.18.2.1", "198.18.0.255", "2001:db8::1", "printer"):
+        found = incident(*inside, anomaly(after, resp_h=other, resp_p=443))
+        assert not hosts.matches(found)
+        assert port.matches(found)
+    for number in (442, 444):
+        found = incident(*inside, anomaly(after, resp_h="198.18.1.7", resp_p=number))
+        assert hosts.matches(found)
+        assert not port.matches(found)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -137,6 +159,26 @@ def test_what_is_held_back_is_counted_listed_and_reported_once_the_rule_ends(tmp
     trio.run(main)
     alerter.close()
     assert told(settings) == [("opened", 65), ("closed", 65)]
+
+
+def test_what_leads_beyond_its_rule_is_reported_at_once(tmp_path):
+    (tmp_path / "suppress.toml").write_text(
+        '[[rule]]\ndestination="198.18.1.13"\nuntil="never"\nreason="r"\nwho="w"\n'
+    )
+    settings = Settings.defaults().with_overrides(
+        {"node.state_dir": str(tmp_path), "alerts.suppress": str(tmp_path / "suppress.toml")}
+    )
+    alerter = Alerter(settings, "kitchen")
+
+    async def main():
+        await trio.lowlevel.checkpoint()
+        alerter.take([anomaly() for _ in range(500)], SERVING, START_S)
+        assert told(settings) == []
+        alerter.take([anomaly(resp_h="198.18.1.14")], SERVING, START_S)
+        assert told(settings) == [("opened", 501)]
+
+    trio.run(main)
+    alerter.close()
 
 
 def test_a_node_does_not_start_with_wrong_rules(tmp_path):
