@@ -172,9 +172,9 @@ def test_what_leads_beyond_its_rule_is_reported_at_once(tmp_path):
 
     async def main():
         await trio.lowlevel.checkpoint()
-        alerter.take([anomaly() for _ in range(500)], SERVING, START_S)
+        alerter.take([anomaly() for _ in range(500)], SERVING, None)
         assert told(settings) == []
-        alerter.take([anomaly(resp_h="198.18.1.14")], SERVING, START_S)
+        alerter.take([anomaly(resp_h="198.18.1.14")], SERVING, None)
         assert told(settings) == [("opened", 501)]
 
     trio.run(main)
