@@ -75,6 +75,13 @@ class KeepingFile:
             self._pause_s = min(RETRY_S_MAX, 2 * self._pause_s)
         self._again_s = now_s + self._pause_s
 
+    def give(self) -> tuple[bytes, ...]:
+        """The lines that wait, which are another file's to write from now on."""
+        given = tuple(self._waiting)
+        self._waiting.clear()
+        self._bytes = 0
+        return given
+
     def close(self) -> None:
         """Try once more; what still waits is lost."""
         self._flush()

@@ -56,7 +56,7 @@ class Output:
 
     def __init__(self, sink: Sink, kind: Format = "eve", events: Collection[str] = _ALL) -> None:
         self.sink = sink
-        self._kind = kind
+        self.kind = kind
         self._events = events
 
     @classmethod
@@ -75,19 +75,25 @@ class Output:
         """Write a record, if it is one of those wanted here."""
         if event.value not in self._events:
             return
-        if self._kind == "syslog":
+        if self.kind == "syslog":
             text = syslog.alert_line(incident, verdict, gateway, event)
         else:
-            form = ecs if self._kind == "ecs" else records
+            form = ecs if self.kind == "ecs" else records
             text = _json(form.alert_line(incident, verdict, gateway, event))
         self.sink.append(text.encode(errors="replace"), now_s)
 
+    def inherit(self, other: "Output") -> None:
+        """Write what waits at another one, if both are files of one format."""
+        if self.kind == other.kind and isinstance(self.sink, KeepingFile):
+            for line in other.sink.give() if isinstance(other.sink, KeepingFile) else ():
+                self.sink.append(line, 0.0)
+
     def summarise(self, count: int, last: list[Incident], gateway: str, now_s: float) -> None:
         """Write of alerts that were held back."""
-        if self._kind == "syslog":
+        if self.kind == "syslog":
             text = syslog.summary_line(count, last, gateway)
         else:
-            form = ecs if self._kind == "ecs" else records
+            form = ecs if self.kind == "ecs" else records
             text = _json(form.summary_line(count, last, gateway))
         self.sink.append(text.encode(errors="replace"), now_s)
 
@@ -188,15 +194,25 @@ class AlertFile:
             self._summarise(now_s)
 
     def succeed(self, other: "AlertFile") -> None:
-        """Take over from another one, which is closed; counts go on."""
+        """Take over from another one, which is closed; counts go on, and what waits for a file.
+
+        Who gives alerts another file because a disk is full is to find them there.
+        """
+        for before, now in zip(other.ending(), self._outputs, strict=False):
+            now.inherit(before)
         other.close()
         self.suppressed = other.suppressed
         self._before = (other.written, other.failed)
 
-    def close(self) -> None:
-        """Sum up what is still held back, and close the file."""
+    def ending(self) -> Sequence[Output]:
+        """Sum up what is still held back; the places, in their order."""
         if self._held_count:
             self._summarise(self._held_since_s)
+        return self._outputs
+
+    def close(self) -> None:
+        """Sum up what is still held back, and close the file."""
+        self.ending()
         self._close_all()
 
     def _close_all(self) -> None:

@@ -232,3 +232,17 @@ def test_a_disk_that_fills_within_a_line_costs_only_that_line(tmp_path: Path) ->
     receiver.close()
     lines = (tmp_path / "a").read_bytes().splitlines()
     assert lines == [b"x" * 19, b"y" * 5, b"w" * 19]
+
+
+def test_what_waits_for_a_full_disk_is_written_to_the_file_that_takes_its_place(
+    tmp_path: Path,
+) -> None:
+    full = AlertFile(Path("/dev/full"), 1, "ward 3")
+    assert full.write(incident(), VERDICT, 0.0)
+    assert not full.write(incident(), VERDICT, 0.0)
+    assert full.waiting == 1
+    mended = AlertFile(tmp_path / "alerts.jsonl", 10, "ward 3")
+    mended.succeed(full)
+    assert (mended.written, mended.waiting, mended.failed, mended.suppressed) == (2, 0, 0, 1)
+    events = [line["hedgerow"]["event"] for line in read(tmp_path / "alerts.jsonl")]
+    assert events == ["opened", "summary"]
