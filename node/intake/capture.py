@@ -1,22 +1,16 @@
 """Packets, metered here: of a recording, or of a network interface."""
 
-from collections.abc import Iterator
-from functools import partial
-from itertools import islice
 from time import time_ns
 from typing import Any
 
 import trio
 
 from gossip.errors import SensorError, StateError
-from gossip.flows import Flow
 from node.config.sensing import SensorSettings
 from node.intake.source import Handing, Pace, Take
 from node.sensors.lines import BadLine, ReadStats
 from node.sensors.meter import Live, Meter, MeterConfig, read_pcap
-from node.threads import off_the_loop
 
-BATCH_FLOWS = 256
 BATCH_PACKETS = 512  # some 5 ms of work between two looks at the network
 POLL_S = 0.05
 """At 100,000 packets a second the socket's buffer of some 5,000 lasts as long; waking for each
@@ -105,22 +99,7 @@ class Recording(_Metered):
             SensorError: it is damaged (flows up to there were handed over), or holds no flow.
         """
         flows = read_pcap(self.settings.log, self._meter)
-        seen = 0
-        batch: list[Flow] = []
-        trouble: SensorError | None = None
-        while trouble is None:
-            trouble = await off_the_loop(partial(_fill, batch, flows))
-            if not batch:
-                break
-            fresh = batch[max(0, self._skip - seen) :]  # the others came in an earlier life
-            seen += len(batch)
-            self._hand_over(fresh, take)
-            batch.clear()
-            await pace()
-        self._hand_over([], take)
-        if trouble is not None:
-            raise trouble
-        self.finished = True
+        seen = await self._read_through(flows, self._skip, take, pace)
         stats = self.stats
         self._info("the recording is read to its end", flows=seen, packets=stats.received)
 
@@ -192,12 +171,3 @@ class Capture(_Metered):
                 dropped=self._dropped,
                 read=self._meter.counts.packets,
             )
-
-
-def _fill(batch: list[Flow], flows: Iterator[Flow]) -> SensorError | None:
-    """Read a batch; what came before an error is in it, and the error is returned."""
-    try:
-        batch.extend(islice(flows, BATCH_FLOWS))
-    except SensorError as error:
-        return error
-    return None

@@ -1,27 +1,21 @@
 """A sensor's log, brought to the detector live or whole; it knows how far it got."""
 
 import base64
-from collections.abc import Iterator
-from functools import partial
-from itertools import islice
 from stat import S_ISREG
 from typing import Any
 
 import trio
 
 from gossip.errors import SensorError, StateError
-from gossip.flows import Flow
 from node.config.sensing import SensorSettings
 from node.intake.source import Handing, Pace, Take
 from node.sensors.follow import Follower
 from node.sensors.lines import ReadStats, cure
 from node.sensors.reading import GZIP_MAGIC, XZ_MAGIC, Kind, parser_for, read
 from node.sensors.rotation import Position
-from node.threads import off_the_loop
 
 POLL_S = 0.25  # alerts are minutes behind a flow's end anyway (sensors log when they time it out)
 POLL_BYTES = 1 << 17  # about 300 lines, 10 ms of work between two looks at the network
-BATCH_FLOWS = 256
 RETRY_S = 5.0
 """Our choices."""
 
@@ -170,21 +164,8 @@ class LogSource(Handing):
 
     async def _read_whole(self, take: Take, pace: Pace) -> None:
         flows = read(self._path, self._kind, self._parser)
-        seen = 0
-        # Off the loop, for a packed file may hold much that is no flow. What was read but not
-        # handed over when the node stops is read again in the next life.
-        while batch := await off_the_loop(partial(_batch, flows)):
-            fresh = batch[max(0, self._skip - seen) :]  # the others came in an earlier life
-            seen += len(batch)
-            self._hand_over(fresh, take)
-            await pace()
-        self._hand_over([], take)
-        self.finished = True
+        seen = await self._read_through(flows, self._skip, take, pace)
         if seen < self._skip:
             self._warn(f"the log holds {seen} flows, fewer than were read of it in an earlier life")
         stats = self.stats
         self._info("the log is read to its end", flows=stats.flows, bad_lines=stats.bad)
-
-
-def _batch(flows: Iterator[Flow]) -> list[Flow]:
-    return list(islice(flows, BATCH_FLOWS))

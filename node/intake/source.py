@@ -2,18 +2,23 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from statistics import median_low
 from typing import Any, Protocol
 
 import trio
 
+from gossip.errors import SensorError
 from gossip.flows import Flow
 from node.config.sensing import SensorSettings
 from node.logs import get_logger
 from node.sensors.lines import ReadStats
+from node.threads import off_the_loop
 
+BATCH_FLOWS = 256  # read between two looks at the network, of what is read whole; our choice
 CLOCK_FLOWS = 31  # our choice: an odd number, so that a few wrong times do not reach the middle
 
 Take = Callable[[list[Flow]], None]
@@ -133,3 +138,39 @@ class Handing(ABC):
 
     def _error(self, event: str, **more: Any) -> None:
         _log.error(event, **more)
+
+    async def _read_through(self, flows: Iterator[Flow], skip: int, take: Take, pace: Pace) -> int:
+        """Hand over all of what is read whole but the first `skip`; how many there were.
+
+        It is read off the loop, for a packed file may hold much that is no flow. What was read but
+        not handed over when the node stops is read again in the next life.
+
+        Raises:
+            SensorError: as `flows` does; what came before was handed over.
+        """
+        seen = 0
+        batch: list[Flow] = []
+        trouble: SensorError | None = None
+        while trouble is None:
+            trouble = await off_the_loop(partial(_fill, batch, flows))
+            if not batch:
+                break
+            fresh = batch[max(0, skip - seen) :]  # the others came in an earlier life
+            seen += len(batch)
+            self._hand_over(fresh, take)
+            batch.clear()
+            await pace()
+        self._hand_over([], take)
+        if trouble is not None:
+            raise trouble
+        self.finished = True
+        return seen
+
+
+def _fill(batch: list[Flow], flows: Iterator[Flow]) -> SensorError | None:
+    """Read a batch; what came before an error is in it, and the error is returned."""
+    try:
+        batch.extend(islice(flows, BATCH_FLOWS))
+    except SensorError as error:
+        return error
+    return None

@@ -1,6 +1,7 @@
 """Sensors' logs, brought to the detector: nothing lost, nothing twice, across restarts."""
 
 import json
+import gzip
 import lzma
 import os
 from contextlib import asynccontextmanager
@@ -286,6 +287,14 @@ def test_a_whole_log_without_a_record_ends_in_an_error(log, content, problem):
         trio.run(LogSource(SensorSettings(log, "zeek", follow=False)).run, lambda _: None)
     assert str(log) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_stands_before_damage_is_handed_over(log):
+    log.write_bytes(gzip.compress(b"\n".join(benign(40)) + b"\n")[:-4])  # the length is cut off
+    got = []
+    with pytest.raises(SensorError, match="damaged"):
+        trio.run(LogSource(SensorSettings(log, "zeek", follow=False)).run, got.extend)
+    assert len(got) == 40
 
 
 def test_what_cannot_be_read_whole_is_refused_before_anything_runs(log):
