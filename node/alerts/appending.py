@@ -6,7 +6,8 @@ from stat import S_ISREG
 
 from gossip.errors import StateError
 
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+# A pipe put in the file's place, which nobody reads, must not hold up the loop.
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 _MODE = 0o640  # log shippers read through their group
 
 

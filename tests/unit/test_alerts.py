@@ -1,6 +1,7 @@
 """Alerts: EVE lines, a rate with one summary, whole lines through rotation and full disks."""
 
 import json
+import os
 import multiprocessing
 import resource
 from math import inf
@@ -246,3 +247,15 @@ def test_what_waits_for_a_full_disk_is_written_to_the_file_that_takes_its_place(
     assert (mended.written, mended.waiting, mended.failed, mended.suppressed) == (2, 0, 0, 1)
     events = [line["hedgerow"]["event"] for line in read(tmp_path / "alerts.jsonl")]
     assert events == ["opened", "summary"]
+
+
+def test_a_pipe_in_the_files_place_holds_nobody_up(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.jsonl"
+    out = AlertFile(path, 10, "ward 3")
+    path.unlink()
+    os.mkfifo(path)
+    assert out.write(incident(), VERDICT, 0.0)
+    assert (out.written, out.waiting) == (0, 1)
+    path.unlink()
+    out.tick(100.0)
+    assert (out.written, len(read(path))) == (1, 1)
