@@ -1,8 +1,8 @@
 """Alerts: EVE lines, a rate with one summary, whole lines through rotation and full disks."""
 
 import json
-import os
 import multiprocessing
+import os
 import resource
 from math import inf
 from multiprocessing.connection import Connection
