@@ -14,8 +14,8 @@ from gossip.errors import SensorError, StateError
 from node.config.sensing import SensorSettings
 from node.intake import logs as module
 from node.intake import source
-from node.intake.logs import BATCH_FLOWS, RETRY_S, LogSource
-from node.intake.source import CLOCK_FLOWS
+from node.intake.logs import RETRY_S, LogSource
+from node.intake.source import BATCH_FLOWS, CLOCK_FLOWS
 from node.sensors.reading import Kind, read
 from scenarios.recordings import path
 from tests.node.traffic import benign, parsed, scan, write
