@@ -81,7 +81,7 @@ class Peer:
 
     __slots__ = (
         "_averaging", "_config", "_cycle", "_digest", "_fingerprint", "_fixed", "_frame_bytes_max",
-        "_immunity", "_membership", "_model", "_out", "_seed", "_serial", "_state",
+        "_greeted", "_immunity", "_membership", "_model", "_out", "_seed", "_serial", "_state",
         "_strangers", "_strategy", "_timers", "_training", "me",
     )  # fmt: skip
 
@@ -107,7 +107,7 @@ class Peer:
         # Both counters index draws and must not repeat in a later life with the same seed.
         self._serial = cycle << 20
         self._membership = Membership(config, me, seed, cycle << 20)
-        self._cycle = cycle
+        self._cycle, self._greeted = cycle, -1
         self._frame_bytes_max = frame_bytes_max(len(self._model.vector))
         self._fixed: FixedNeighbours | None = None
         self._training: int | None = None
@@ -456,7 +456,9 @@ class Peer:
     def _greet(self, knew: int, sender: PeerId) -> None:
         if not knew and len(self._membership.view):
             self._report(Topic.JOINED, sender)
-            self._push(int(self._config.greets), greets=True)
+            if self._config.greets and self._greeted != self._cycle:
+                self._greeted = self._cycle  # once: who leaves and comes again costs no more models
+                self._push(1, greets=True)
 
     # Peers that go
 

@@ -189,6 +189,19 @@ def test_a_newcomer_and_who_it_joins_by_exchange_models_before_a_cycle_is_over(e
     assert newcomer in found[PeerId(str(asked))]
 
 
+def test_who_leaves_and_comes_again_is_greeted_once_in_a_cycle():
+    peer = make_peer(0, PeerConfig(jitter=0.0, greets=True))
+    peer.handle(Start(), 0)
+    given = []
+    for moment in range(1, 5):
+        actions = peer.handle(Received(peer_id(1), encode(Shuffle((), ()), DIGEST)), moment)
+        given += [decode(send.frame, DIGEST, 10_000) for send in sends(actions)]
+        assert peer.view, "it is known again"
+        peer.handle(Received(peer_id(1), encode(Leave(), DIGEST)), moment)
+        assert not peer.view
+    assert sum(isinstance(each, Model) for each in given) == 1
+
+
 def test_who_greets_often_is_answered_with_models_but_gets_no_more_of_the_mean():
     peer = make_peer(0, PeerConfig(jitter=0.0, greets=True, sums_length=3))
     peer.handle(Start(), 0)
