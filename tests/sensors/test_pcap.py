@@ -10,6 +10,7 @@ import pytest
 
 from gossip.errors import SensorError
 from node.sensors.meter import Meter, packets, read_pcap
+from node.sensors.meter import pcap as reading
 from node.sensors.meter.pcap import PACKET_BYTES_MAX
 from tests.sensors.frames import SYN, TCP, UDP, back, tcp, there, udp
 
@@ -144,6 +145,14 @@ def test_a_packet_never_takes_more_memory_than_a_packet_may(tmp_path):
     assert len(read(tmp_path, pcap([(1, largest)]))) == 1
     with pytest.raises(SensorError, match="is longer than"):
         read(tmp_path, pcap([(1, largest + bytes(99))]))
+
+
+def test_a_file_of_blocks_without_a_packet_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "BARREN_PACKETS_MAX", 100)
+    between = interface() + block(0x99, b"") * 90
+    assert len(read(tmp_path, section() + between + enhanced(1, FRAMES[0][1]) + between)) == 1
+    with pytest.raises(SensorError, match="more than 100 blocks without a packet"):
+        read(tmp_path, section() + block(0x99, b"") * 101)
 
 
 def test_a_file_that_is_not_there_is_told_as_such(tmp_path):

@@ -176,8 +176,11 @@ class _Interface(NamedTuple):
 
 def _pcapng(stream: BinaryIO) -> Iterator[Captured]:
     """Blocks, of which those with packets and interfaces are of use; the first is a section."""
-    order, interfaces = _section(stream), list[_Interface]()
+    order, interfaces, barren = _section(stream), list[_Interface](), 0
     while data := stream.read(8):
+        barren += 1
+        if barren > BARREN_PACKETS_MAX:  # 5 kB of xz may unpack to 2 million blocks of 12 bytes
+            raise _DamagedError(f"more than {BARREN_PACKETS_MAX:,} blocks without a packet")
         if len(data) < 8:
             raise _DamagedError(
                 "the file ends in the middle of a block; the flows so far are whole"
@@ -197,6 +200,7 @@ def _pcapng(stream: BinaryIO) -> Iterator[Captured]:
                 raise _DamagedError(f"more than {INTERFACES_MAX} interfaces in one section")
             interfaces.append(_interface(body, order))
         elif kind in (_PACKET, _OLD_PACKET):
+            barren = 0
             yield _packet(body, order, kind, interfaces)
         elif kind == _SIMPLE_PACKET:
             raise _DamagedError("packets without a time; record with times (dumpcap's default)")
