@@ -18,6 +18,14 @@ the scaler's spreads, each about one standard deviation of the gateway's ordinar
 least half a unit: for counts, which are logarithms, a factor of 1.6; a flag must be the same. Our
 choice; measured by `benchmarks/incidents.py`."""
 
+WIDEST = 4
+"""Features, those that range widest, by which a flow is held against few of the known ones. With
+the 8,192 of a full book a flow takes 0.1 ms and not 0.36 (measured), which matters in a flood of
+what was pardoned."""
+
+MANY = 512
+"""Known rows from which on that pays (measured)."""
+
 Rows = NDArray[np.float32]
 
 
@@ -42,6 +50,12 @@ class Pardons:
         low, high = known.min(axis=0) - SLACK, known.max(axis=0) + SLACK
         near = (new >= low) & (new <= high)  # most are not
         found: NDArray[np.bool_] = near.all(axis=1)
+        few = WIDEST if len(known) >= MANY else 0
+        widest = np.argsort(low - high)[:few].tolist()
+        columns = [np.ascontiguousarray(known[:, each]) for each in widest]
         for i in np.flatnonzero(found).tolist():
-            found[i] = (np.abs(known - new[i]) <= SLACK).all(axis=1).any()
+            alike = np.arange(len(known))
+            for feature, column in zip(widest, columns, strict=True):
+                alike = alike[np.abs(column[alike] - new[i, feature]) <= SLACK]
+            found[i] = (np.abs(known[alike] - new[i]) <= SLACK).all(axis=1).any()
         return found

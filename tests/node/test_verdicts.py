@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -169,3 +170,16 @@ def test_the_socket_answers_whatever_it_is_asked(tmp_path):
         assert b"not a request" in requests.answer(Desk(), line)
     assert requests.answer(Desk(), b"") == b'{"software":"x"}'
     assert Answer(**json.loads(requests.answer(Desk(), b'{"ask":"incidents"}'))) == Answer([])
+
+
+def test_many_pardoned_flows_are_looked_through_as_few_are():
+    """Against the definition, with flows that are just alike and just not."""
+    made = np.random.default_rng(1)
+    scaler = SimpleNamespace(spread=np.full(26, 0.7, np.float32))
+    known = (made.integers(0, 4, (600, 26)) * 0.35).astype(np.float32)
+    steps = made.choice([-0.7, 0.0, 0.7, 0.71], (200, 26), p=[0.05, 0.88, 0.05, 0.02])
+    new = (known[made.integers(0, 600, 200)] + steps).astype(np.float32)
+    spread = known / scaler.spread
+    alike = [(np.abs(spread - row) <= SLACK).all(axis=1).any() for row in new / scaler.spread]
+    assert 50 < sum(alike) < 190
+    assert Pardons(known)(new, scaler).tolist() == alike
