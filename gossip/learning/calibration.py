@@ -47,8 +47,9 @@ ROWS_PER_BUDGET = 10
 rate is anything from 0 to 4 %; with 2,000 it is 0.85-1.3 % on recordings that drift."""
 
 ROWS_WITH_MESH = 50
-"""Own rows that suffice where the mesh lends all it can. Rates are then 1.1 to 1.2 times a budget
-of 1 % and 1.5 times one of 0.5 %, with 20 rows up to 1.6 times (docs/budget.md, section 1)."""
+"""Own rows that suffice where the mesh lends all it can. Rates are then 0.8 to 0.9 times a budget
+of 1 % and 0.7 to 0.9 times one of 0.5 %; with 20 rows many have no threshold (docs/budget.md,
+section 1)."""
 
 TAIL_SHARE = 0.1
 """The top tenth of reference scores shapes the tail. Our choice; the usual one for
