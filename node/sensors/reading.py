@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import msgspec
 
@@ -17,6 +17,9 @@ from node.sensors.ipfix import IpfixParser
 from node.sensors.lines import LineParser, LineSplitter, ReadStats, cure
 from node.sensors.records import RecordParser
 from node.sensors.zeek import ZeekParser
+
+if TYPE_CHECKING:
+    from io import BufferedIOBase
 
 BARREN_LINES_MAX = 10_000_000
 """Lines without a flow after which a log is given up: 60 kB of xz may unpack to 400 million empty
@@ -165,7 +168,8 @@ def read(path: Path, kind: Kind = Kind.AUTO, parser: LineParser | None = None) -
     barren = 0
     try:
         with open_log(path) as stream:
-            while chunk := stream.read(CHUNK_BYTES):
+            # One read of the packed data at a time: more would lose what stands before damage.
+            while chunk := cast("BufferedIOBase", stream).read1(CHUNK_BYTES):
                 for line in splitter.feed(chunk):
                     barren += 1
                     if line is None:

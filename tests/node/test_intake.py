@@ -293,7 +293,7 @@ def test_what_stands_before_damage_is_handed_over(log):
     log.write_bytes(gzip.compress(b"\n".join(benign(40)) + b"\n")[:-4])  # the length is cut off
     got = []
     with pytest.raises(SensorError, match="damaged"):
-        trio.run(LogSource(SensorSettings(log, "zeek", follow=False)).run, got.extend)
+        trio.run(LogSource(SensorSettings(log, "suricata", follow=False)).run, got.extend)
     assert len(got) == 40
 
 
