@@ -1,7 +1,7 @@
 """Sensors' logs, brought to the detector: nothing lost, nothing twice, across restarts."""
 
-import json
 import gzip
+import json
 import lzma
 import os
 from contextlib import asynccontextmanager
