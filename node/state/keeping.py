@@ -21,6 +21,7 @@ from gossip.contacts import PeerId
 from gossip.errors import RemoteError, StateError
 from gossip.events import Event, Received
 from gossip.fingerprint import Fingerprint
+from gossip.learning.tolerance import State
 from gossip.merge import capped_age
 from gossip.messages import Model
 from gossip.peer import Peer
@@ -40,7 +41,7 @@ _log = get_logger("state")
 
 Recorder = Callable[[Event, int, Sequence[Action]], None]
 
-IN_USE = frozenset({"used", "known", "vouched", "approved"})
+IN_USE = frozenset(state.value for state in State if state.rehearsed)
 """States of antigens that are learnt from; see `AntigenStatus.state`."""
 
 

@@ -54,6 +54,31 @@ class Desk(Protocol):
         """Take an analyst's word; LocalError where it cannot be taken."""
 
 
+class Fresh:
+    """The status, made anew where the last one is older than `FRESH_S`, however many ask.
+
+    Args:
+        make: gives it.
+        clock_s: any clock that does not go back.
+    """
+
+    def __init__(self, make: Callable[[], Status], clock_s: Callable[[], float]) -> None:
+        self._make = make
+        self._clock_s = clock_s
+        self._last: tuple[float, Status] | None = None
+
+    def __call__(self) -> Status:
+        """The status."""
+        at = self._clock_s()
+        if self._last is None or at - self._last[0] > FRESH_S:
+            self._last = (at, self._make())
+        return self._last[1]
+
+    def forget(self) -> None:
+        """Make it anew for whoever asks next."""
+        self._last = None
+
+
 class Dashboard:
     """Pages on what a desk says.
 
@@ -78,9 +103,9 @@ class Dashboard:
         self._access = access
         self._now_s = now_s
         self._clock_s = clock_s
-        self._status: tuple[float, Status] | None = None
         self._notices: dict[str, tuple[float, str, str]] = {}
         self._guard: Guard | None = None
+        self._now = Fresh(desk.status, clock_s)
         self._metrics_now = Metrics(self._now)
 
     def app(self, hosts: Sequence[str], cookie: str) -> App:
@@ -158,7 +183,7 @@ class Dashboard:
             said, kind = done.said, "good"
         except LocalError as error:
             said, kind = str(error), "bad"
-        self._status = None
+        self._now.forget()
         self._tell(f"{session} {key}", said, kind)
         known = any(each.key == key for each in self._desk.incidents())
         return RedirectResponse(f"/incidents/{key}" if known else "/incidents", 303)
@@ -172,12 +197,6 @@ class Dashboard:
         return self._guard.admitted(self._access, "/")
 
     # Parts
-
-    def _now(self) -> Status:
-        at = self._clock_s()
-        if self._status is None or at - self._status[0] > FRESH_S:
-            self._status = (at, self._desk.status())
-        return self._status[1]
 
     def _view(self, request: Request, incidents_max: int = 0) -> View:
         session = request.state.session
@@ -223,7 +242,7 @@ def _exposition(request: Request, metrics: Metrics) -> Response:
 
 def metrics_app(status: Callable[[], Status], hosts: Sequence[str]) -> App:
     """`/metrics` alone, for whoever connects."""
-    metrics = Metrics(status)
+    metrics = Metrics(Fresh(status, trio.current_time))
 
     async def answer(request: Request) -> Response:
         return _exposition(request, metrics)

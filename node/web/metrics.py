@@ -18,11 +18,12 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from gossip.learning.tolerance import State
 from node.status.document import DetectorStatus, MeshStatus, Status
 
 STATES = ("joining", "running", "isolated")
 STANDINGS = ("proven", "unproven", "fallen back")
-ANTIGEN_STATES = ("own", "used", "known", "vouched", "approved", "quarantined", "waiting")
+ANTIGEN_STATES = ("own", *(state.value for state in State))
 
 
 class Metrics:

@@ -12,7 +12,7 @@ from node.cli import cli
 from node.config.settings import Settings
 from node.config.web import check_host, is_loopback, parse_web_address
 from node.web import served, serving
-from node.web.app import metrics_app
+from node.web.app import Fresh, metrics_app
 from node.web.served import Served
 from tests.web.asking import TOKEN, FakeDesk, incident, status
 
@@ -192,6 +192,18 @@ def test_what_is_no_request_of_ours_ends_nothing_but_itself(sent, expected):
             nursery.cancel_scope.cancel()
 
     trio.run(main)
+
+
+def test_however_often_metrics_are_asked_for_the_status_is_made_once_a_second():
+    now_s, made = [10.0], []
+    fresh = Fresh(lambda: made.append(1) or status(), lambda: now_s[0])
+    for at_s, count in ((10.0, 1), (11.0, 1), (11.5, 2), (11.6, 2)):
+        now_s[0] = at_s
+        assert fresh() == status()
+        assert len(made) == count
+    fresh.forget()
+    fresh()
+    assert len(made) == 3
 
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))

@@ -11,6 +11,7 @@ _MEANINGS = (
     ("own", "made by this node of its own labelled flows"),
     ("used", "learnt from"),
     ("known", "learnt from, beside rows of this node's own"),
+    ("part", "learnt from but for some components, which look like this gateway's own traffic"),
     ("vouched", "learnt from, for other origins say the same"),
     ("approved", "learnt from, for the operator approved it"),
     ("quarantined", "not learnt from: it would raise false alarms here"),
