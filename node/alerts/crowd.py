@@ -50,6 +50,7 @@ class Crowd:
         self._lately: deque[tuple[str, float]] = deque(maxlen=BEGINNINGS_MAX)
         self._flows: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._standing_out: deque[tuple[str, float]] = deque(maxlen=STAND_OUT_MAX)
+        self._own: OrderedDict[str, float] = OrderedDict()
 
     def source(
         self, key: tuple[str, str], destination: str, ts_s: float, going: Container[tuple[str, str]]
@@ -63,8 +64,21 @@ class Crowd:
             going: sources and families of the incidents that are open.
         """
         source = key[0]
-        if key in going:
-            return source
+        if key not in going and not self._has_its_own(source, ts_s):
+            source = self._begun(source, destination, ts_s)
+        if source != MANY:
+            self._own.pop(source, None)
+            self._own[source] = ts_s
+            if len(self._own) > COUNTED_MAX:
+                self._own.popitem(last=False)
+        return source
+
+    def _has_its_own(self, source: str, ts_s: float) -> bool:
+        """Whether it has an incident, of whatever family: then another one is no crowd."""
+        last_ts_s = self._own.get(source)
+        return last_ts_s is not None and abs(ts_s - last_ts_s) <= self._gap_s
+
+    def _begun(self, source: str, destination: str, ts_s: float) -> str:
         here = self._at.get(destination)
         if here is None:
             here = self._at[destination] = deque(maxlen=SOURCES_MAX)

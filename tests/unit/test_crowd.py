@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from node.alerts.crowd import (
     BEGINNINGS_MAX,
     BEGINNINGS_S,
+    COUNTED_MAX,
     DESTINATIONS_MAX,
     MANY,
     OWN_FLOWS,
@@ -103,6 +104,19 @@ def test_an_open_incident_is_joined_and_so_many_begin_at_most(
 
 def test_what_it_remembers_is_bounded() -> None:
     crowd = Crowd(GAP_S)
-    for i in range(3 * DESTINATIONS_MAX):
-        crowd.source(("198.18.0.1", "scan"), str(i), 1.0, ())
+    for i in range(2 * COUNTED_MAX):
+        source = f"203.0.{i >> 8}.{i & 255}"
+        crowd.source((source, "scan"), str(i), 1.0 + i * BEGINNINGS_S, ())
     assert len(crowd._at) == DESTINATIONS_MAX
+    assert len(crowd._own) == COUNTED_MAX
+
+
+def test_one_that_has_an_incident_keeps_it_whatever_its_next_flows_look_like() -> None:
+    """Among false alarms of many hosts, an attack that changes its kind."""
+    crowd, attacker = Crowd(GAP_S), "198.18.9.9"
+    assert crowd.source((attacker, "unknown"), "broker", 1.0, ()) == attacker
+    others = [f"198.18.0.{i}" for i in range(SOURCES_MAX + 2)]
+    found = [crowd.source((each, "unknown"), "broker", 2.0, ()) for each in others]
+    assert found[-1] == MANY
+    assert crowd.source((attacker, "scan"), "broker", 3.0, ()) == attacker
+    assert crowd.source((attacker, "dos"), "broker", 4.0 + 2 * GAP_S, ()) == attacker
