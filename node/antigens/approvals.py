@@ -7,16 +7,15 @@ One id a line, 16 hexadecimal digits. An id names the content of an antigen, so 
 makes later in its place is not approved with it.
 """
 
-import fcntl
 import os
 import re
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 from stat import S_ISREG
 
 from gossip.antigens import ID_BYTES
 from gossip.errors import StateError
+from node.durable import alone
 from node.state.generations import write_whole
 
 FILE = "approved-antigens"
@@ -70,7 +69,7 @@ def approve(folder: Path, antigen: bytes, held: Collection[bytes]) -> bool:
     Raises:
         StateError: the file is damaged, or cannot be written.
     """
-    with _alone(folder):
+    with alone(folder):
         before = load(folder)
         kept = [each for each in before if each in held and each != antigen]
         _write(folder, [*kept, antigen][-APPROVED_MAX:])
@@ -83,7 +82,7 @@ def forget(folder: Path, antigen: bytes) -> bool:
     Raises:
         StateError: the file is damaged, or cannot be written.
     """
-    with _alone(folder):
+    with alone(folder):
         before = load(folder)
         if antigen in before:
             _write(folder, [each for each in before if each != antigen])
@@ -98,19 +97,3 @@ def _without_waiting(path: str, flags: int) -> int:
 def _write(folder: Path, ids: list[bytes]) -> None:
     text = _HEAD + "".join(f"{each.hex()}\n" for each in ids)
     write_whole(folder / FILE, text.encode())
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One writer at a time: what another one approved meanwhile must not be lost."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise StateError(
-            f"{folder}: cannot be opened ({error.strerror}); name the node's state folder"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -5,10 +5,7 @@ training. So excluding a peer needs no stop; taking the model back does, and wha
 that stands in the file until the node starts.
 """
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISREG
@@ -19,6 +16,7 @@ import msgspec
 from gossip.contacts import PeerId
 from gossip.errors import ConfigError, StateError
 from node.addresses import parse_peer
+from node.durable import alone
 from node.state.generations import write_whole
 
 FILE = "excluded-peers.json"
@@ -98,7 +96,7 @@ def exclude(folder: Path, new: Exclusion) -> bool:
         StateError: the file is damaged, or cannot be written.
         ConfigError: there are too many.
     """
-    with _alone(folder):
+    with alone(folder):
         before = load(folder)
         others = [each for each in before if each.peer != new.peer]
         if len(others) >= EXCLUDED_MAX:
@@ -116,7 +114,7 @@ def lift(folder: Path, peer: PeerId) -> bool:
     Raises:
         StateError: the file is damaged, or cannot be written.
     """
-    with _alone(folder):
+    with alone(folder):
         before = load(folder)
         kept = [each for each in before if each.peer != peer]
         if len(kept) < len(before):
@@ -130,7 +128,7 @@ def settle(folder: Path) -> None:
     Raises:
         StateError: the file is damaged, or cannot be written.
     """
-    with _alone(folder):
+    with alone(folder):
         _write(folder, [replace(each, upto_cycle=None) for each in load(folder)])
 
 
@@ -142,19 +140,3 @@ def _write(folder: Path, peers: list[Exclusion]) -> None:
 def _without_waiting(path: str, flags: int) -> int:
     """A pipe in the file's place must hold up neither a command nor a training."""
     return os.open(path, flags | os.O_NONBLOCK)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One writer at a time: whom another one excluded meanwhile must not be lost."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise StateError(
-            f"{folder}: cannot be opened ({error.strerror}); name the node's state folder"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
