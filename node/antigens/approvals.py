@@ -7,15 +7,13 @@ One id a line, 16 hexadecimal digits. An id names the content of an antigen, so 
 makes later in its place is not approved with it.
 """
 
-import os
 import re
 from collections.abc import Collection
 from pathlib import Path
-from stat import S_ISREG
 
 from gossip.antigens import ID_BYTES
 from gossip.errors import StateError
-from node.durable import alone
+from node.durable import alone, read_small
 from node.state.generations import write_whole
 
 FILE = "approved-antigens"
@@ -34,18 +32,9 @@ def load(folder: Path) -> tuple[bytes, ...]:
         StateError: the file cannot be read, or is not what `approve` writes.
     """
     path = folder / FILE
-    try:
-        with open(path, "rb", opener=_without_waiting) as stream:
-            if not S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise StateError(f"{path}: is no regular file; move it away")
-            data = stream.read(_BYTES_MAX + 1)
-    except FileNotFoundError:
+    data = read_small(path, _BYTES_MAX)
+    if data is None:
         return ()
-    except OSError as error:
-        raise StateError(
-            f"{path}: cannot be read ({error.strerror}); make it a file that the node's user "
-            "may read, or move it away"
-        ) from error
     lines = data.decode("ascii", errors="replace").splitlines()
     found = [line for line in lines if not line.startswith("#")]
     wrong = [n for n, line in enumerate(lines, 1) if line[:1] != "#" and not _ID.fullmatch(line)]
@@ -87,11 +76,6 @@ def forget(folder: Path, antigen: bytes) -> bool:
         if antigen in before:
             _write(folder, [each for each in before if each != antigen])
         return antigen in before
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """A pipe in the file's place must hold up neither a command nor a training."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _write(folder: Path, ids: list[bytes]) -> None:

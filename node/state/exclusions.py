@@ -5,10 +5,8 @@ training. So excluding a peer needs no stop; taking the model back does, and wha
 that stands in the file until the node starts.
 """
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from stat import S_ISREG
 from typing import Annotated
 
 import msgspec
@@ -16,7 +14,7 @@ import msgspec
 from gossip.contacts import PeerId
 from gossip.errors import ConfigError, StateError
 from node.addresses import parse_peer
-from node.durable import alone
+from node.durable import alone, read_small
 from node.state.generations import write_whole
 
 FILE = "excluded-peers.json"
@@ -59,18 +57,9 @@ def load(folder: Path) -> tuple[Exclusion, ...]:
         StateError: the file cannot be read, or is not what `hedgerow exclude` writes.
     """
     path = folder / FILE
-    try:
-        with open(path, "rb", opener=_without_waiting) as stream:
-            if not S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise StateError(f"{path}: is no regular file; move it away")
-            data = stream.read(_BYTES_MAX + 1)
-    except FileNotFoundError:
+    data = read_small(path, _BYTES_MAX)
+    if data is None:
         return ()
-    except OSError as error:
-        raise StateError(
-            f"{path}: cannot be read ({error.strerror}); make it a file that the node's user may "
-            "read, or move it away"
-        ) from error
     try:
         return _parsed(data)
     except (msgspec.MsgspecError, ValueError) as error:
@@ -135,8 +124,3 @@ def settle(folder: Path) -> None:
 def _write(folder: Path, peers: list[Exclusion]) -> None:
     data = msgspec.json.format(msgspec.json.encode(_File(tuple(peers))), indent=1)
     write_whole(folder / FILE, data + b"\n")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """A pipe in the file's place must hold up neither a command nor a training."""
-    return os.open(path, flags | os.O_NONBLOCK)

@@ -5,7 +5,6 @@ not take back what a person said. It holds what a verdict needs to be changed or
 no trace of it is left in any other memory.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from gossip.antigens import is_family
 from gossip.errors import StateError
 from gossip.features import SCHEMA
 from node.alerts.incidents import ROWS_MAX, Incident, Row
-from node.durable import sync_folder
+from node.state.generations import write_whole
 
 BENIGN = "benign"
 
@@ -117,19 +116,11 @@ class Book:
 
     def _keep(self, said: Sequence[Said]) -> None:
         data = msgspec.json.encode(_File(tuple(said), SCHEMA))
-        beside = self._path.with_suffix(".tmp")
         try:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            beside.replace(self._path)
-            sync_folder(self._path.parent)
-        except OSError as error:
+            write_whole(self._path, data)
+        except StateError as error:
             raise StateError(
-                f"{self._path}: the verdict cannot be kept ({error.strerror}), so it was not "
-                "taken; check the space and the permissions there, and say it again"
+                f"{error}. The verdict cannot be kept, so it was not taken; say it again then"
             ) from error
         self._said = {each.incident: each for each in said}
 
